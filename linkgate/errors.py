@@ -4,7 +4,7 @@ Libraries' errors are translated into these at the border where they appear (the
 configuration), and ``linkgate.web.errors`` holds the one map from here to HTTP statuses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,7 +23,7 @@ class Problem:
 class Invalid(LinkgateError):
     """Input that can't be accepted; carries every problem found, not only the first."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
 
@@ -45,7 +45,11 @@ class BadSignature(TokenError):
 
 
 class ExpiredToken(TokenError):
-    """Signed by us, and past its own expiry."""
+    """Signed by us, and past its own expiry; `campaign` is the slug that it carried."""
+
+    def __init__(self, campaign: str) -> None:
+        super().__init__("the token is past its expiry")
+        self.campaign = campaign
 
 
 class NotFound(LinkgateError):

@@ -1,0 +1,71 @@
+"""The gate's table: what a verdict, a policy and a confirmation amount to.
+
+| visit | adaptive | confirm | direct |
+|---|---|---|---|
+| prefetch, prerender | refuse | refuse | refuse |
+| HEAD, automated | interstitial | interstitial | interstitial |
+| confirmation, not automated | mint | mint | mint |
+| trusted device, not automated | mint | mint | mint |
+| suspect | interstitial | interstitial | mint |
+| human | mint | interstitial | mint |
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from linkgate.campaigns import Policy, Status
+from linkgate.challenge import Challenge, Refusal
+from linkgate.detection import Kind, Standing, Verdict
+
+
+class Action(StrEnum):
+    """What the gate does with a visit."""
+
+    MINT = "mint"
+    INTERSTITIAL = "interstitial"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action and the reason for it, in words for the operator."""
+
+    action: Action
+    reason: str
+
+
+def decide(
+    *,
+    policy: Policy,
+    status: Status,
+    verdict: Verdict,
+    prefetching: bool,
+    trusted_device: bool,
+    confirmation: Challenge | Refusal | None,
+) -> Decision:
+    """Return what to do with one visit; pure, and the same for every way in.
+
+    `confirmation` is None for anything but a POST. `prefetching` is about the request's own
+    declaration, whatever else the verdict found.
+    """
+    if prefetching:
+        return Decision(
+            Action.REFUSE, "prefetched: the browser asks again when a person goes there"
+        )
+    if status is not Status.ACTIVE:
+        return Decision(Action.REFUSE, f"the campaign is {status}")
+    if verdict.value is Standing.AUTOMATED:
+        return Decision(Action.INTERSTITIAL, f"automated ({verdict.kind or Kind.TOOL})")
+    if isinstance(confirmation, Challenge):
+        return Decision(Action.MINT, "confirmed by a press")
+    if confirmation is not None:
+        return Decision(Action.INTERSTITIAL, f"the press carried no good challenge: {confirmation}")
+    if trusted_device:
+        return Decision(Action.MINT, "a device that confirmed before")
+    if policy is Policy.CONFIRM:
+        return Decision(Action.INTERSTITIAL, "the campaign asks everyone to confirm")
+    if policy is Policy.DIRECT:
+        return Decision(Action.MINT, "the campaign lets through whatever is not automated")
+    if verdict.value is Standing.HUMAN:
+        return Decision(Action.MINT, "a person")
+    return Decision(Action.INTERSTITIAL, "not certain to be a person")

@@ -1,0 +1,140 @@
+"""Campaigns in the store, and the cache that keeps the hot path from asking for them."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from linkgate.campaigns import Campaign
+from linkgate.errors import Conflict, NotFound, StoreUnavailable
+from linkgate.store import keys
+from linkgate.store.connect import Connection, Script
+
+#: How old a cached campaign may be, in seconds: a change takes this long to reach every process.
+FRESH_SECONDS = 2.0
+#: While the store is away, a campaign seen before is used for this long, so that people get in.
+STALE_SECONDS = 3600.0
+#: Slugs come from signed tokens, so only an operator can fill the cache; the bound is for safety.
+MAX_CACHED = 10_000
+
+# KEYS: campaign. ARGV: revision expected (0 for none), JSON. Returns 1, or 0 on a conflict.
+_PUT = Script(
+    "put campaign",
+    """
+local known = redis.call('GET', KEYS[1])
+local revision = known and cjson.decode(known).revision or 0
+if revision ~= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    campaign: Campaign | None
+    at: float
+
+
+class Campaigns:
+    """The campaigns' part of the store; raises StoreUnavailable when it doesn't answer."""
+
+    def __init__(
+        self, connection: Connection, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._connection = connection
+        self._monotonic = monotonic
+        self._cache: dict[str, _Cached] = {}
+        self._loading: dict[str, asyncio.Task[Campaign | None]] = {}
+
+    def peek(self, slug: str) -> Campaign | None:
+        """Return the campaign if a fresh copy is at hand; never waits."""
+        cached = self._cache.get(slug)
+        if cached and self._monotonic() - cached.at < FRESH_SECONDS:
+            return cached.campaign
+        return None
+
+    async def get(self, slug: str) -> Campaign | None:
+        """Return a campaign, at most FRESH_SECONDS old, or older if the store is away."""
+        cached = self._cache.get(slug)
+        if cached and self._monotonic() - cached.at < FRESH_SECONDS:
+            return cached.campaign
+        task = self._loading.get(slug)
+        if task is None:
+            task = self._loading[slug] = asyncio.create_task(self._load(slug))
+            task.add_done_callback(lambda _: self._loading.pop(slug, None))
+        try:
+            # One visitor who leaves must not cancel the load that the others wait for.
+            return await asyncio.shield(task)
+        except StoreUnavailable:
+            if cached and self._monotonic() - cached.at < STALE_SECONDS:
+                return cached.campaign
+            raise
+
+    async def read(self, slug: str) -> Campaign:
+        """Return a campaign as the store has it now; raises NotFound."""
+        campaign = await self._load(slug)
+        if campaign is None:
+            raise NotFound(f"there is no campaign {slug!r}")
+        return campaign
+
+    async def put(self, campaign: Campaign, *, replaces: Campaign | None) -> None:
+        """Keep a campaign; raises Conflict if it exists, or is not what `replaces` says any more."""
+        done = await self._connection.script(
+            _PUT,
+            [keys.campaign(campaign.slug)],
+            [replaces.revision if replaces else 0, campaign.model_dump_json()],
+        )
+        if not done and replaces is None:
+            raise Conflict(f"there is a campaign {campaign.slug!r} already")
+        if not done:
+            raise Conflict(f"campaign {campaign.slug!r} was changed by someone else; read it again")
+        self._cache.pop(campaign.slug, None)
+        async with self._connection.guard() as client:
+            await client.zadd(
+                keys.CAMPAIGNS, {campaign.slug: campaign.created_at.timestamp()}, nx=True
+            )
+
+    async def list(self) -> list[Campaign]:
+        """Return all campaigns, newest first."""
+        async with self._connection.guard() as client:
+            slugs = await client.zrevrange(keys.CAMPAIGNS, 0, -1)
+            pipeline = client.pipeline(transaction=False)
+            for slug in slugs:
+                pipeline.get(keys.campaign(slug))
+            texts = await pipeline.execute() if slugs else []
+        return [Campaign.model_validate_json(text) for text in texts if text]
+
+    async def counts(self, slug: str) -> dict[str, int]:
+        """Return what was counted for a campaign so far."""
+        async with self._connection.guard() as client:
+            counted = await client.hgetall(keys.counters(slug))
+        return {field: int(number) for field, number in sorted(counted.items())}
+
+    async def report_trouble(self, slug: str, at: str, message: str) -> None:
+        """Keep the last reason why the destination refused the campaign, for the operator."""
+        async with self._connection.guard() as client:
+            text = json.dumps({"at": at, "message": message})
+            await client.set(keys.trouble(slug), text, ex=7 * 86_400)
+
+    async def trouble(self, slug: str) -> dict[str, Any] | None:
+        """Return the last reason why the destination refused the campaign, if there is one."""
+        async with self._connection.guard() as client:
+            text = await client.get(keys.trouble(slug))
+        return json.loads(text) if text else None
+
+    async def clear_trouble(self, slug: str) -> None:
+        """Forget the last refusal; the campaign was changed, or minting works again."""
+        async with self._connection.guard() as client:
+            await client.delete(keys.trouble(slug))
+
+    async def _load(self, slug: str) -> Campaign | None:
+        async with self._connection.guard() as client:
+            text = await client.get(keys.campaign(slug))
+        campaign = Campaign.model_validate_json(text) if text else None
+        if len(self._cache) >= MAX_CACHED:
+            self._cache.clear()
+        self._cache[slug] = _Cached(campaign, self._monotonic())
+        return campaign

@@ -1,0 +1,61 @@
+"""Every key name in one place.
+
+What belongs to one link shares the hash tag {link id}, and what belongs to one campaign's counting
+shares {campaign}: every script then keeps to one slot of a cluster.
+"""
+
+
+def link(link_id: str) -> str:
+    """Hash: what is known of a touched link, its attempt, its lease, its current session."""
+    return f"lg:{{{link_id}}}:link"
+
+
+def visits(link_id: str) -> str:
+    """List, newest first: decision, outcome and JSON of each visit, tab-separated."""
+    return f"lg:{{{link_id}}}:visits"
+
+
+def sessions(link_id: str) -> str:
+    """Hash: session id -> JSON of a `payments.Session`."""
+    return f"lg:{{{link_id}}}:sessions"
+
+
+def private(link_id: str) -> str:
+    """String: JSON of the private attributes given when the link was created."""
+    return f"lg:{{{link_id}}}:private"
+
+
+def events(link_id: str) -> str:
+    """Set: ids of the Stripe events already applied to the link."""
+    return f"lg:{{{link_id}}}:events"
+
+
+def campaign(slug: str) -> str:
+    """String: JSON of a `campaigns.Campaign`."""
+    return f"lg:campaign:{{{slug}}}"
+
+
+CAMPAIGNS = "lg:campaigns"  # Sorted set: slugs by creation time.
+
+
+def counters(slug: str) -> str:
+    """Hash: what was counted for a campaign; field -> number."""
+    return f"lg:count:{{{slug}}}"
+
+
+def counted(slug: str, process: str) -> str:
+    """String: the last batch of counters that a process added, so that a retry adds nothing."""
+    return f"lg:counted:{{{slug}}}:{process}"
+
+
+def trouble(slug: str) -> str:
+    """String: JSON of the last time the destination refused what the campaign asks for."""
+    return f"lg:trouble:{{{slug}}}"
+
+
+def api_key(key_id: str) -> str:
+    """Hash: name, scopes, hash and times of an API key."""
+    return f"lg:apikey:{{{key_id}}}"
+
+
+API_KEYS = "lg:apikeys"  # Sorted set: ids of API keys by creation time.

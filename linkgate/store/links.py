@@ -1,0 +1,252 @@
+"""What is kept of a touched link: its visits, its sessions, its attempt, its private attributes.
+
+A link has no row until a person visits it, a machine's visit is flushed, or it is given private
+attributes; every row expires with the link.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from linkgate.payments import Session, SessionState, advance
+from linkgate.store import keys, scripts
+from linkgate.store.connect import Connection
+from linkgate.tokens import Link
+
+
+class Gate(StrEnum):
+    """What the store says when a person enters a link."""
+
+    #: Nothing was claimed, and nothing stands against showing a page.
+    PAGE = "page"
+    #: Paid, complete, or paid with the money on its way.
+    DONE = "done"
+    REVOKED = "revoked"
+    #: The link's open session is young: go there.
+    REUSE = "reuse"
+    #: This visit holds the lease and has to mint.
+    CLAIMED = "claimed"
+    #: Another visit is minting right now.
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A visit's wish to mint; `owner` is unique to the visit, times are in milliseconds."""
+
+    owner: str
+    lease_ms: int
+    reuse_ms: int
+    #: How long an attempt with an unknown result is replayed: as long as its session could live.
+    replay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The store's answer to `enter`. What a gate doesn't need is empty."""
+
+    gate: Gate
+    done: SessionState | None = None
+    session: Session | None = None
+    attempt: int = 0
+    attempt_at: float = 0.0
+    request: Mapping[str, Any] | None = None
+    private: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One visit as it is kept. `body` is the JSON of `visits.describe`; append-only."""
+
+    id: str
+    decision: str
+    body: str
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All that is kept of one link."""
+
+    fields: Mapping[str, str]
+    sessions: tuple[Session, ...]
+    visits: tuple[Mapping[str, Any], ...]
+    private: Mapping[str, Any]
+
+
+class Links:
+    """The links' part of the store. Every method raises StoreUnavailable when it doesn't answer."""
+
+    def __init__(self, connection: Connection, *, visits_kept: int, retention_s: int) -> None:
+        self._connection = connection
+        self._visits_kept = visits_kept
+        self._retention_s = retention_s
+
+    def keep_until(self, link: Link) -> int:
+        """Return when the link's rows go, in Unix seconds."""
+        return link.expires_at + self._retention_s
+
+    async def enter(self, link: Link, visit: Visit | None, claim: Claim | None) -> Entry:
+        """Record a person's visit and say what stands, in one step for all processes.
+
+        `visit` is None when the same visit asks again.
+        """
+        name = link.id
+        answer = await self._connection.script(
+            scripts.ENTER,
+            [keys.link(name), keys.visits(name), keys.sessions(name), keys.private(name)],
+            [
+                self.keep_until(link),
+                visit.id if visit else "",
+                visit.decision if visit else "",
+                visit.body if visit else "",
+                self._visits_kept,
+                claim.owner if claim else "",
+                claim.lease_ms if claim else 0,
+                claim.reuse_ms if claim else 0,
+                claim.replay_ms if claim else 0,
+                link.campaign,
+                link.recipient,
+                link.expires_at,
+                link.customer or "",
+            ],
+        )
+        gate, done, session, attempt, attempt_at, request, private = answer
+        return Entry(
+            Gate(gate),
+            SessionState(done) if done else None,
+            load_session(session) if session else None,
+            int(attempt),
+            int(attempt_at) / 1000,
+            json.loads(request) if request else None,
+            json.loads(private) if private else None,
+        )
+
+    async def arm(self, name: str, owner: str, request: Mapping[str, Any]) -> bool:
+        """Keep what will be asked of the destination; False if the lease has been lost."""
+        return bool(
+            await self._connection.script(
+                scripts.ARM, [keys.link(name)], [owner, json.dumps(request)]
+            )
+        )
+
+    async def settle(self, link: Link, owner: str, session: Session, visit: str) -> bool:
+        """Make `session` the link's current one; False if the link went on without this visit."""
+        name = link.id
+        return bool(
+            await self._connection.script(
+                scripts.SETTLE,
+                [keys.link(name), keys.sessions(name), keys.visits(name)],
+                [
+                    owner,
+                    session.attempt,
+                    session.id,
+                    dump_session(session),
+                    visit,
+                    f"minted {session.id}",
+                    self.keep_until(link),
+                ],
+            )
+        )
+
+    async def release(
+        self, name: str, owner: str, *, settled: bool, visit: str, outcome: str
+    ) -> None:
+        """Give the lease back without a session; `settled` if nothing was minted for certain."""
+        await self._connection.script(
+            scripts.RELEASE,
+            [keys.link(name), keys.visits(name)],
+            [owner, "1" if settled else "0", visit, _one_line(outcome)],
+        )
+
+    async def note(self, name: str, visit: str, outcome: str) -> None:
+        """Write what came of a visit that is recorded already."""
+        await self._connection.script(
+            scripts.NOTE, [keys.visits(name)], [visit, _one_line(outcome)]
+        )
+
+    async def hear(
+        self, name: str, session: Session, *, event: str = "", keep_until: int
+    ) -> tuple[Session | None, Session] | None:
+        """Take in what was heard of a session: (before, after), or None if the event is known."""
+        async with self._connection.guard():
+            text = await self._connection.client.hget(keys.sessions(name), session.id)
+        while True:
+            known = load_session(text) if text else None
+            after = advance(known, session)
+            said = await self._connection.script(
+                scripts.APPLY,
+                [keys.link(name), keys.sessions(name), keys.events(name)],
+                [event, session.id, text or "", dump_session(after), keep_until],
+            )
+            if said == "applied":
+                return known, after
+            if said == "duplicate":
+                return None
+            async with self._connection.guard():
+                text = await self._connection.client.hget(keys.sessions(name), session.id)
+
+    async def revoke(self, name: str, now: float, keep_until: int) -> bool:
+        """Revoke a link, touched or not; False if it was revoked before."""
+        return bool(
+            await self._connection.script(
+                scripts.REVOKE, [keys.link(name)], [int(now * 1000), keep_until]
+            )
+        )
+
+    async def keep_private(self, link: Link, attributes: Mapping[str, Any]) -> None:
+        """Keep a link's private attributes until the link's rows go."""
+        async with self._connection.guard():
+            await self._connection.client.set(
+                keys.private(link.id), json.dumps(attributes), exat=self.keep_until(link)
+            )
+
+    async def read(self, name: str) -> Row | None:
+        """Return all that is kept of a link, newest visit first; None if there is nothing."""
+        async with self._connection.guard():
+            pipeline = self._connection.client.pipeline(transaction=False)
+            pipeline.hgetall(keys.link(name))
+            pipeline.hvals(keys.sessions(name))
+            pipeline.lrange(keys.visits(name), 0, -1)
+            pipeline.get(keys.private(name))
+            fields, sessions, visits, private = await pipeline.execute()
+        if not (fields or sessions or visits or private):
+            return None
+        return Row(
+            fields,
+            tuple(sorted(map(load_session, sessions), key=lambda s: (s.created_at, s.attempt))),
+            tuple(_visits(visits)),
+            json.loads(private) if private else {},
+        )
+
+
+def load_session(text: str) -> Session:
+    """Return a session from its stored JSON."""
+    data = json.loads(text)
+    return Session(**{**data, "state": SessionState(data["state"])})
+
+
+def dump_session(session: Session) -> str:
+    """Return a session's stored JSON."""
+    return json.dumps(asdict(session), separators=(",", ":"))
+
+
+def visit_line(visit: Visit) -> str:
+    """Return a visit as it stands in the list."""
+    return f"{visit.decision}\t{visit.outcome}\t{visit.body}"
+
+
+def _visits(lines: Sequence[str]) -> list[Mapping[str, Any]]:
+    # A batch that was flushed twice because the connection broke shows up once: ids are unique.
+    seen: dict[str, Mapping[str, Any]] = {}
+    for line in lines:
+        decision, outcome, body = line.split("\t", 2)
+        data = {**json.loads(body), "decision": decision, "outcome": outcome}
+        seen.setdefault(data["id"], data)
+    return sorted(seen.values(), key=lambda visit: visit["at"], reverse=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]

@@ -1,0 +1,150 @@
+"""Recording without waiting: machines' visits and all counters, written in batches.
+
+A flush is one pipeline: counters are summed first, a campaign's in one call, and a link's visits in
+one call, so that a campaign under a scanner storm costs the store a handful of commands a second.
+Nothing here ever fails a visit: when the store is away the buffer waits, and when it is full, the
+oldest visits' details are let go and counted as let go.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from linkgate.errors import StoreUnavailable
+from linkgate.store import keys, scripts
+from linkgate.store.connect import Connection
+from linkgate.store.links import Visit, visit_line
+from linkgate.tokens import Link
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.5
+#: Visits' details held while the store is away; some 500 bytes each, so about 25 MB.
+MAX_BUFFERED = 50_000
+
+
+@dataclass(slots=True)
+class _Batch:
+    number: int
+    counters: dict[str, Counter[str]] = field(default_factory=dict)
+    visits: dict[str, deque[Visit]] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    size: int = 0
+    #: What of the batch the store has confirmed; a retry leaves it out.
+    written: set[str] = field(default_factory=set)
+
+
+class Recorder:
+    """Buffers what need not be read back, and writes it every FLUSH_SECONDS."""
+
+    def __init__(self, connection: Connection, *, visits_kept: int, retention_s: int) -> None:
+        self._connection = connection
+        self._visits_kept = visits_kept
+        self._retention_s = retention_s
+        self._process = secrets.token_hex(8)
+        # Microseconds: a number that rises across restarts too, and that Lua holds exactly.
+        self._filling = _Batch(time.time_ns() // 1000)
+        self._writing: _Batch | None = None
+        self._flushing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.let_go = 0
+
+    @property
+    def depth(self) -> int:
+        """How many visits wait to be written."""
+        return self._filling.size + (self._writing.size if self._writing else 0)
+
+    def count(self, campaign: str, counter: str, amount: int = 1) -> None:
+        """Add to one of a campaign's counters."""
+        counters = self._filling.counters.get(campaign)
+        if counters is None:
+            counters = self._filling.counters[campaign] = Counter()
+        counters[counter] += amount
+
+    def visit(self, link: Link, name: str, visit: Visit) -> None:
+        """Keep the details of a visit to the link with id `name`."""
+        batch = self._filling
+        if batch.size >= MAX_BUFFERED:
+            self.let_go += 1
+            return
+        visits = batch.visits.get(name)
+        if visits is None:
+            visits = batch.visits[name] = deque(maxlen=self._visits_kept)
+            batch.links[name] = link
+        visits.append(visit)
+        batch.size += 1
+
+    def start(self) -> None:
+        """Begin to flush in the background."""
+        self._task = asyncio.create_task(self._run(), name="linkgate-recorder")
+
+    async def stop(self) -> None:
+        """Stop, after a last flush; what the store does not take now is lost, and logged."""
+        if self._task:
+            self._task.cancel()
+        try:
+            await self.flush()
+        except StoreUnavailable:
+            log.error("the store is away: %d buffered visits are lost", self.depth)
+
+    async def flush(self) -> None:
+        """Write the buffer; raises StoreUnavailable and keeps it if the store doesn't answer."""
+        async with self._flushing:
+            if self._writing:
+                await self._write(self._writing)
+            if not self._filling.counters and not self._filling.visits:
+                return
+            self._writing, self._filling = self._filling, _Batch(time.time_ns() // 1000)
+            await self._write(self._writing)
+
+    async def _run(self) -> None:
+        away = False
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush()
+            except StoreUnavailable as error:
+                if not away:
+                    log.warning("recording waits for the store: %s", error)
+                away = True
+            except Exception:
+                log.exception("recording a batch failed; it is let go")
+                self._writing = None
+            else:
+                away = False
+
+    async def _write(self, batch: _Batch) -> None:
+        for campaign, counters in batch.counters.items():
+            if campaign not in batch.written:
+                pairs = [part for pair in counters.items() for part in pair]
+                await self._connection.script(
+                    scripts.COUNT,
+                    [keys.counters(campaign), keys.counted(campaign, self._process)],
+                    [batch.number, *pairs],
+                )
+                batch.written.add(campaign)
+        if batch.visits:
+            async with self._connection.guard() as client:
+                pipeline = client.pipeline(transaction=False)
+                for name, visits in batch.visits.items():
+                    link = batch.links[name]
+                    until = link.expires_at + self._retention_s
+                    pipeline.hset(keys.link(name), mapping=_row(link))
+                    pipeline.expireat(keys.link(name), until)
+                    pipeline.lpush(keys.visits(name), *map(visit_line, visits))
+                    pipeline.ltrim(keys.visits(name), 0, self._visits_kept - 1)
+                    pipeline.expireat(keys.visits(name), until)
+                await pipeline.execute()
+        self._writing = None
+
+
+def _row(link: Link) -> dict[str, str | int]:
+    return {
+        "campaign": link.campaign,
+        "recipient": link.recipient,
+        "expires_at": link.expires_at,
+        "customer": link.customer or "",
+    }

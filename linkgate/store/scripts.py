@@ -1,0 +1,192 @@
+"""The Lua scripts: what has to be one step for every process at once.
+
+Time inside them is the store's own clock, so that gateways with different clocks agree on a lease.
+Each script keeps to the keys of one link (one slot). All are safe to repeat: a client that lost the
+connection can't know whether its call went through.
+"""
+
+from linkgate.store.connect import Script
+
+_CLOCK = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+"""
+
+# KEYS: link, visits, sessions, private
+# ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
+#       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
+#       11 recipient, 12 expires (Unix s), 13 customer
+# Returns {status, done, session, attempt, attempt_at, request, private}
+ENTER = Script(
+    "enter",
+    _CLOCK
+    + """
+local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
+    'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign')
+local revoked, done = known[1], known[2]
+local answer = {'page', done or '', '', 0, 0, '', ''}
+local decision, outcome = ARGV[3], ''
+
+local function open_session()
+    if not known[3] then return nil end
+    local text = redis.call('HGET', KEYS[3], known[3])
+    if not text then return nil end
+    local session = cjson.decode(text)
+    if session.state ~= 'open' or now >= session.expires_at * 1000 then return nil end
+    return session, text
+end
+
+if done then
+    answer[1], decision = 'done', 'already done'
+elseif revoked then
+    answer[1], decision = 'revoked', 'refuse'
+elseif ARGV[6] ~= '' then
+    local session, text = open_session()
+    local leased = known[5] and known[5] ~= ARGV[6] and tonumber(known[6]) > now
+    if leased then
+        answer[1] = 'wait'
+    elseif session and now - tonumber(known[4]) < tonumber(ARGV[8]) then
+        answer[1], answer[3], outcome = 'reuse', text, 'reused ' .. session.id
+    else
+        local attempt, at = tonumber(known[7] or 0), tonumber(known[8] or 0)
+        -- An attempt whose result nobody knows is replayed under its own key; once its session
+        -- would have run out at Stripe, it can't matter any more.
+        if known[9] ~= '1' or now - at >= tonumber(ARGV[9]) then
+            attempt, at = attempt + 1, now
+            redis.call('HSET', KEYS[1], 'attempt', attempt, 'attempt_at', at, 'attempt_open', '1',
+                'request', '')
+            known[10] = ''
+        end
+        redis.call('HSET', KEYS[1], 'lease', ARGV[6], 'lease_until', now + tonumber(ARGV[7]))
+        answer[1], answer[3], answer[4], answer[5] = 'claimed', text or '', attempt, at
+        answer[6], answer[7] = known[10] or '', redis.call('GET', KEYS[4]) or ''
+    end
+end
+
+if not known[11] then
+    redis.call('HSET', KEYS[1], 'campaign', ARGV[10], 'recipient', ARGV[11], 'expires_at', ARGV[12],
+        'customer', ARGV[13], 'first_at', now)
+end
+if ARGV[4] ~= '' then
+    local newest = redis.call('LINDEX', KEYS[2], 0)
+    if not newest or not string.find(newest, ARGV[2], 1, true) then
+        redis.call('LPUSH', KEYS[2], decision .. '\\t' .. outcome .. '\\t' .. ARGV[4])
+        redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[5]) - 1)
+    end
+    redis.call('EXPIREAT', KEYS[2], ARGV[1])
+end
+redis.call('EXPIREAT', KEYS[1], ARGV[1])
+return answer
+""",
+)
+
+_NOTE = """
+local function note(visits, id, outcome)
+    if id == '' then return end
+    for index, entry in ipairs(redis.call('LRANGE', visits, 0, 49)) do
+        local first = string.find(entry, '\\t', 1, true)
+        local second = first and string.find(entry, '\\t', first + 1, true)
+        if second and string.find(entry, id, second, true) then
+            redis.call('LSET', visits, index - 1,
+                string.sub(entry, 1, first) .. outcome .. string.sub(entry, second))
+            return
+        end
+    end
+end
+"""
+
+# KEYS: link. ARGV: owner, request JSON. Returns 1 while the lease is the owner's, else 0.
+ARM = Script(
+    "arm",
+    """
+if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'request', ARGV[2])
+return 1
+""",
+)
+
+# KEYS: link, sessions, visits
+# ARGV: 1 owner, 2 attempt, 3 session id, 4 session JSON, 5 visit id, 6 outcome, 7 keep until
+# Returns 1, or 0 if the link has gone on to another attempt meanwhile.
+SETTLE = Script(
+    "settle",
+    _CLOCK
+    + _NOTE
+    + """
+local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease')
+if known[1] ~= ARGV[2] then return 0 end
+-- A webhook may have told of this session already; what it said is newer than a fresh session.
+redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4])
+redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0')
+redis.call('HDEL', KEYS[1], 'request')
+if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
+redis.call('EXPIREAT', KEYS[2], ARGV[7])
+note(KEYS[3], ARGV[5], ARGV[6])
+return 1
+""",
+)
+
+# KEYS: link, visits. ARGV: 1 owner, 2 '1' if nothing was minted for certain, 3 visit id, 4 outcome
+RELEASE = Script(
+    "release",
+    _NOTE
+    + """
+if redis.call('HGET', KEYS[1], 'lease') == ARGV[1] then
+    redis.call('HDEL', KEYS[1], 'lease', 'lease_until')
+    if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'attempt_open', '0', 'request', '') end
+end
+note(KEYS[2], ARGV[3], ARGV[4])
+return 1
+""",
+)
+
+# KEYS: visits. ARGV: visit id, outcome
+NOTE = Script("note", _NOTE + "note(KEYS[1], ARGV[1], ARGV[2])\nreturn 1\n")
+
+# KEYS: link, sessions, events
+# ARGV: 1 event id ('' if none), 2 session id, 3 JSON expected ('' for none), 4 JSON new,
+#       5 keep until (Unix s)
+# Returns 'applied', 'duplicate' or 'conflict'.
+APPLY = Script(
+    "apply",
+    """
+if ARGV[1] ~= '' and redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then return 'duplicate' end
+if (redis.call('HGET', KEYS[2], ARGV[2]) or '') ~= ARGV[3] then return 'conflict' end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
+local best, rank = nil, {pending = 1, complete = 2, paid = 3}
+for _, text in ipairs(redis.call('HVALS', KEYS[2])) do
+    local state = cjson.decode(text).state
+    if rank[state] and rank[state] > (rank[best] or 0) then best = state end
+end
+if best then redis.call('HSET', KEYS[1], 'done', best) else redis.call('HDEL', KEYS[1], 'done') end
+if ARGV[1] ~= '' then redis.call('SADD', KEYS[3], ARGV[1]) end
+for _, key in ipairs(KEYS) do
+    -- Only ever later: an event must not shorten what the link's own expiry asked for.
+    local ttl = redis.call('TTL', key)
+    local wanted = tonumber(ARGV[5]) - tonumber(redis.call('TIME')[1])
+    if ttl < wanted then redis.call('EXPIRE', key, wanted) end
+end
+return 'applied'
+""",
+)
+
+# KEYS: link. ARGV: 1 time (Unix ms), 2 keep until (Unix s). Returns 1 if it was not revoked before.
+REVOKE = Script(
+    "revoke",
+    """
+local fresh = redis.call('HSETNX', KEYS[1], 'revoked_at', ARGV[1])
+redis.call('EXPIREAT', KEYS[1], ARGV[2])
+return fresh
+""",
+)
+
+# KEYS: counters, counted. ARGV: batch number, then field, amount, field, amount, ...
+COUNT = Script(
+    "count",
+    """
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[1]) then return 0 end
+for index = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[index], ARGV[index + 1]) end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', 3600)
+return 1
+""",
+)

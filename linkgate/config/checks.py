@@ -31,7 +31,7 @@ _IMAGE_STARTS = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".jpg": (b"\xff\xd8\xff",),
     ".jpeg": (b"\xff\xd8\xff",),
-    ".webp": (b"RIFF",),
+    ".webp": (b"RIFF",),  # and four bytes later, WEBP
 }
 
 
@@ -136,6 +136,13 @@ def signing_key(value: SecretStr) -> SecretStr:
     if key != key.strip():
         raise ValueError("begins or ends with white space, which gets lost in copying; remove it")
     return value
+
+
+def at_least_one(values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Refuse an empty keyring, which could neither sign nor verify."""
+    if not values:
+        raise ValueError("is empty; run `linkgate init`, or make a key: `openssl rand -base64 32`")
+    return values
 
 
 def no_duplicates(values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -255,6 +262,8 @@ def logo(path: Path) -> Path:
         )
     starts = _IMAGE_STARTS.get(suffix)
     fits = data.startswith(starts) if starts else b"<svg" in data
+    if suffix == ".webp":
+        fits = fits and data[8:12] == b"WEBP"
     if not fits:
         raise ValueError(f"is not a {suffix} picture inside; save it in the format of its name")
     return path

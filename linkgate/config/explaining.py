@@ -13,7 +13,6 @@ VARIABLE_PREFIX = "LINKGATE_"
 # Pydantic's kinds of error. Its own messages aren't used, because some quote the value.
 _MESSAGES = {
     "missing": "is missing; {missing}",
-    "too_short": "is empty; {missing}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
     "string_too_long": "must have at most {max_length} characters",

@@ -121,6 +121,7 @@ class Signing(Section):
 
     keys: Annotated[
         tuple[Annotated[SecretStr, AfterValidator(checks.signing_key)], ...],
+        AfterValidator(checks.at_least_one),
         AfterValidator(checks.no_duplicates),
         About(
             "list of secrets",
@@ -128,7 +129,6 @@ class Signing(Section):
             "run `linkgate init`, or make a key with `openssl rand -base64 32`",
         ),
     ] = Field(
-        min_length=1,
         description="Oldest first; the last one signs, all are accepted. To rotate, add a new one "
         "at the end, and remove an old one when the last link that it signed has expired. Each has "
         "at least 32 random characters.",

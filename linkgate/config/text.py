@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -58,7 +59,7 @@ def document() -> str:
         rows = ["| setting | what | default | meaning |", "|---|---|---|---|"]
         for key, info in model.model_fields.items():
             default = "required" if info.is_required() else _default(info)
-            rows.append(f"| `{key}` | {_about(info).kind} | {default} | {info.description} |")
+            rows.append(f"| `{key}` | {_kind(info)} | {default} | {info.description} |")
         parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -146,6 +147,13 @@ def _intro(model: type[Section]) -> str:
 
 def _about(info: FieldInfo) -> About:
     return next((note for note in info.metadata if isinstance(note, About)), About("value"))
+
+
+def _kind(info: FieldInfo) -> str:
+    low = next((note.ge for note in info.metadata if isinstance(note, Ge)), None)
+    high = next((note.le for note in info.metadata if isinstance(note, Le)), None)
+    kind = _about(info).kind
+    return kind if low is None or high is None else f"{kind}, {low} to {high}"
 
 
 def _default(info: FieldInfo) -> str:

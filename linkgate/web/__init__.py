@@ -1,0 +1,1 @@
+"""The HTTP side: what is routed where, and what people and programs get to see."""

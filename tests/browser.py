@@ -1,0 +1,85 @@
+"""Real Chromium for tests: the `chromium` fixture, one browser for the whole run.
+
+Playwright's sync API leaves its event loop marked as running in the main thread between calls, and
+then no asyncio test can start there. `_LoopParking` takes the mark away around every test that
+doesn't use the browser, and puts it back for those that do.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium_path() -> str | None:
+    """Where Chromium is: $LINKGATE_CHROMIUM, or the first one on the PATH."""
+    named = os.environ.get("LINKGATE_CHROMIUM")
+    return named or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """One headless Chromium; take a fresh context per test. Without Chromium: skips, fails in CI."""
+    path = chromium_path()
+    if path is None:
+        missing = "Chromium is missing: install it or name it in LINKGATE_CHROMIUM"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        # Between the calls of the sync API this is the loop that Playwright has marked.
+        loop = asyncio.get_running_loop()
+        parking = _LoopParking(loop)
+        request.config.pluginmanager.register(parking)
+        try:
+            with playwright.chromium.launch(executable_path=path, args=list(FLAGS)) as browser:
+                yield browser
+                asyncio._set_running_loop(loop)
+        finally:
+            request.config.pluginmanager.unregister(parking)
+    asyncio._set_running_loop(None)
+
+
+class _LoopParking:
+    """Hooks around each phase of a test, registered once the browser is there."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    @contextmanager
+    def _marked_for(self, item: pytest.Item) -> Iterator[None]:
+        uses_browser = "chromium" in getattr(item, "fixturenames", ())
+        asyncio._set_running_loop(self._loop if uses_browser else None)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        with self._marked_for(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        with self._marked_for(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
+        with self._marked_for(item):
+            return (yield)

@@ -1,0 +1,78 @@
+"""Judging a visit: signals, history and the time in; a verdict with all its evidence out.
+
+One function per rule, one line per rule below. Every rule runs on every visit, none sees another's
+finding, and their order doesn't matter. docs/detection.md says of each what, why and from where.
+"""
+
+from linkgate.detection import consistency, declared, person, traps
+from linkgate.detection.agents import UserAgent, read_agent
+from linkgate.detection.declared import prefetching
+from linkgate.detection.rules import Finding, HeaderRule, Rule, Ruleset, Shape, VisitRule
+from linkgate.detection.verdict import Evidence, History, Kind, Standing, Verdict, conclude
+from linkgate.signals import Signals
+
+__all__ = [
+    "NOTHING_KNOWN",
+    "RULES",
+    "Evidence",
+    "Finding",
+    "HeaderRule",
+    "History",
+    "Kind",
+    "Rule",
+    "Ruleset",
+    "Shape",
+    "Standing",
+    "UserAgent",
+    "Verdict",
+    "VisitRule",
+    "conclude",
+    "judge",
+    "prefetching",
+    "read_agent",
+    "warm",
+]
+
+RULES = Ruleset(
+    (
+        HeaderRule("method", declared.method),
+        HeaderRule("prefetch", declared.prefetch),
+        HeaderRule("preview", declared.preview),
+        HeaderRule("agent-missing", declared.agent_missing),
+        HeaderRule("agent-absurd", declared.agent_absurd),
+        HeaderRule("agent-overlong", declared.agent_overlong),
+        HeaderRule("agent-scanner", declared.agent_scanner),
+        HeaderRule("agent-previewer", declared.agent_previewer),
+        HeaderRule("agent-monitor", declared.agent_monitor),
+        HeaderRule("agent-tool", declared.agent_tool),
+        HeaderRule("agent-headless", declared.agent_headless),
+        HeaderRule("agent-crawler-list", declared.agent_crawler_list),
+        HeaderRule("agent-spider", declared.agent_spider),
+        HeaderRule("agent-words", declared.agent_words),
+        HeaderRule("agent-no-browser", declared.agent_no_browser),
+        HeaderRule("hints-headless", declared.hints_headless),
+        HeaderRule("accept-missing", consistency.accept_missing),
+        HeaderRule("accept-no-page", consistency.accept_no_page),
+        HeaderRule("language-missing", consistency.language_missing),
+        HeaderRule("encoding-missing", consistency.encoding_missing),
+        HeaderRule("fetch-metadata-missing", consistency.fetch_metadata_missing),
+        HeaderRule("fetch-metadata-no-page", consistency.fetch_metadata_no_page),
+        HeaderRule("navigation", person.navigation),
+        HeaderRule("plain-navigation", person.plain_navigation),
+        VisitRule("decoy", traps.decoy),
+    )
+)
+
+NOTHING_KNOWN = History()
+
+
+def judge(
+    signals: Signals, history: History = NOTHING_KNOWN, now: float = 0.0, rules: Ruleset = RULES
+) -> Verdict:
+    """What a visit is, and why. `now` is in seconds since the epoch. Total: no input raises."""
+    return rules.judge(signals, history, now)
+
+
+def warm() -> None:
+    """Compile the tables and lists now (about a second), rather than in the first visit."""
+    read_agent("linkgate warm-up")

@@ -1,0 +1,73 @@
+"""What judging a visit results in: evidence, and the verdict that follows from it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Standing(StrEnum):
+    """What a visit is, or what a piece of evidence points to."""
+
+    HUMAN = "human"
+    SUSPECT = "suspect"
+    AUTOMATED = "automated"
+
+
+class Kind(StrEnum):
+    """What kind of machine. The order is the precedence when evidence names several kinds: the
+    narrower name wins, so that a mail scanner that also calls itself a bot is a scanner.
+    """
+
+    SCANNER = "scanner"
+    PREVIEW = "preview"
+    PREFETCH = "prefetch"
+    MONITOR = "monitor"
+    CRAWLER = "crawler"
+    TOOL = "tool"
+
+
+_PRECEDENCE = {kind: place for place, kind in enumerate(Kind)}
+_WEIGHT = {Standing.AUTOMATED: 0, Standing.SUSPECT: 1, Standing.HUMAN: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One rule's finding about a visit. `reason` is for the operator to read."""
+
+    rule: str
+    points_to: Standing
+    reason: str
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a visit was judged to be, and why. `kind` is set if and only if it is automated."""
+
+    value: Standing
+    kind: Kind | None
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is remembered about a link and its surroundings at the time of a visit."""
+
+
+def conclude(evidence: Iterable[Evidence]) -> Verdict:
+    """The verdict that all the evidence amounts to; the order in which it comes doesn't matter.
+
+    1. Anything that shows a machine: automated.
+    2. Else anything that doesn't fit a person's browser: suspect.
+    3. Else something that positively shows a person's browser: human.
+    4. Else, with nothing known either way: suspect.
+    """
+    ordered = tuple(sorted(evidence, key=lambda e: (_WEIGHT[e.points_to], e.rule, e.reason)))
+    found = {e.points_to for e in ordered}
+    if Standing.AUTOMATED in found:
+        kinds = [e.kind for e in ordered if e.points_to is Standing.AUTOMATED and e.kind]
+        kind = min(kinds, key=_PRECEDENCE.__getitem__, default=Kind.TOOL)
+        return Verdict(Standing.AUTOMATED, kind, ordered)
+    if Standing.SUSPECT in found or Standing.HUMAN not in found:
+        return Verdict(Standing.SUSPECT, None, ordered)
+    return Verdict(Standing.HUMAN, None, ordered)

@@ -17,6 +17,7 @@ import pytest
 from linkgate.config import Config, document, example, load, parse, write_new
 from linkgate.config.sections import SECTIONS, About
 from linkgate.errors import ConfigError
+from linkgate.web.brand import Brand as PageBrand
 
 ROOT = Path(__file__).parent.parent
 KEY = "k3y-with-enough-Random-looking-letters-0123456789"
@@ -587,14 +588,12 @@ class TestBrand:
         assert "can't be read" in refused(brand__logo="l.png")["brand.logo"]
 
     @pytest.mark.parametrize(
-        ("contact", "href"),
-        [
-            ("help@example.com", "mailto:help@example.com"),
-            ("https://example.com/help?a=1", "https://example.com/help?a=1"),
-        ],
+        "contact", ["help@example.com", "https://example.com/help?a=1", "https://example.com"]
     )
-    def test_a_contact_can_be_linked_to(self, contact: str, href: str) -> None:
-        assert parse(with_settings(brand__contact=contact)).brand.contact_href == href
+    def test_a_contact_is_one_that_the_pages_can_show(self, contact: str) -> None:
+        kept = parse(with_settings(brand__contact=f" {contact} ")).brand.contact
+        assert kept == contact
+        PageBrand(name="Example", colour="#1f5eff", contact=kept)
 
     @pytest.mark.parametrize(
         "contact",
@@ -605,6 +604,9 @@ class TestBrand:
             "https://",
             "https://[",
             "a@b",
+            "a@b.c?cc=x@y.z",
+            "https://user@example.com",
+            'https://example.com/"x',
             "a b@c.d",
         ],
     )

@@ -22,7 +22,8 @@ STORE_SCHEMES = ("embedded", "redis", "rediss", "unix", "redis+cluster", "rediss
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*\.?")
-_EMAIL = re.compile(r"[^@\s<>\"']+@[^@\s<>\"'.]+(\.[^@\s<>\"'.]+)+")
+_EMAIL = re.compile(r"[^@\s<>\"'?&:/]+@[^@\s<>\"'?&:/.]+(\.[^@\s<>\"'?&:/.]+)+")
+_WEB_PAGE = re.compile(r"https://[^\s<>\"'@?#/]+[^\s<>\"'@?#]*([?#][^\s<>\"']*)?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _API_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]+")
 _WEBHOOK_SECRET = re.compile(r"whsec_[!-~]+")
@@ -234,11 +235,11 @@ def contact(value: str) -> str:
     if _EMAIL.fullmatch(value):
         return value
     try:
-        parts = urlsplit(value)
+        host = urlsplit(value).hostname
     except ValueError:
-        parts = SplitResult("", "", "", "", "")
+        host = None
     # A javascript: or data: URL would run on the pages.
-    if parts.scheme != "https" or not parts.hostname or not value.isprintable() or " " in value:
+    if not host or not _WEB_PAGE.fullmatch(value) or not value.isprintable():
         raise ValueError(
             "must be an e-mail address or an https URL, like help@example.com or "
             "https://example.com/help"

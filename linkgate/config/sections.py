@@ -196,8 +196,8 @@ class Stripe(Section):
         About("version", '"2025-03-31.basil"'),
     ] = Field(
         default=None,
-        description="The version of Stripe's API to ask for; unset, the one that the installed "
-        "stripe package was made for.",
+        description="The version of Stripe's API to ask for; unset, the one that "
+        "linkgate was written against. Webhook endpoints have their own.",
     )
     timeout_seconds: Annotated[Seconds, Field(ge=0.1, le=60)] = Field(
         default=4, description="How long one request to Stripe may take."
@@ -262,13 +262,6 @@ class Brand(Section):
         default=None,
         description="Where a person can ask for help when a link has expired or a payment hangs.",
     )
-
-    @property
-    def contact_href(self) -> str | None:
-        """The contact as the target of an HTML link."""
-        if self.contact is None or self.contact.startswith("https:"):
-            return self.contact
-        return f"mailto:{self.contact}"
 
 
 def _lower(value: Any) -> Any:

@@ -82,6 +82,7 @@ class Event:
     type: str
     created_at: int
     link: str
+    campaign: str
     session: Session
 
 
@@ -90,13 +91,14 @@ def read_event(data: Mapping[str, Any]) -> Event | None:
     if data.get("type") not in _EVENTS:
         return None
     session = data["data"]["object"]
-    link = (session.get("metadata") or {}).get("linkgate_link")
-    if not link:
+    metadata = session.get("metadata") or {}
+    link, campaign = metadata.get("linkgate_link"), metadata.get("linkgate_campaign")
+    if not link or not campaign:
         return None
     known = read_session(session)
     if data["type"] == "checkout.session.async_payment_failed":
         known = replace(known, state=SessionState.FAILED)
-    return Event(str(data["id"]), data["type"], int(data["created"]), link, known)
+    return Event(str(data["id"]), data["type"], int(data["created"]), link, campaign, known)
 
 
 def read_session(data: Mapping[str, Any]) -> Session:

@@ -70,10 +70,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A token that verified: the link it carries, and whether it came in as the link's decoy."""
+    """A token that verified: the link it carries, and whether it came in as the link's decoy.
+
+    `token` is what was signed, without what mail added to it.
+    """
 
     link: Link
     decoy: bool
+    token: str
 
 
 def link_id(campaign: str, recipient: str) -> str:
@@ -142,21 +146,25 @@ class LinkTokens:
 
         Raises MalformedToken, BadSignature, or ExpiredToken (which names the campaign).
         """
-        payload, decoy = self._verified(text)
-        link = _parse(payload)
-        if now >= link.expires_at:
-            raise ExpiredToken(link.campaign)
-        return Reading(link, decoy)
+        reading = self.read_ignoring_expiry(text)
+        if now >= reading.link.expires_at:
+            raise ExpiredToken(reading.link.campaign)
+        return reading
 
-    def _verified(self, text: str) -> tuple[bytes, bool]:
+    def read_ignoring_expiry(self, text: str) -> Reading:
+        """Return what `text` carries, expired or not, for the operator who looks a link up.
+
+        Raises MalformedToken or BadSignature.
+        """
         shaped = False
         for candidate in _candidates(text):
             shaped = True
             for purpose in (Purpose.LINK, Purpose.DECOY):
                 try:
-                    return self._keyring.verify(purpose, candidate), purpose is Purpose.DECOY
+                    payload = self._keyring.verify(purpose, candidate)
                 except BadSignature:
                     continue
+                return Reading(_parse(payload), purpose is Purpose.DECOY, candidate)
         if shaped:
             raise BadSignature("no key in use signed this token")
         raise MalformedToken("this is not shaped like a token")

@@ -1,0 +1,104 @@
+"""The gateway: every part, built from its own section of the configuration and put together.
+
+This is the only place where parts are wired; what they do is in their own modules.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+from linkgate.config import Config
+from linkgate.destinations import registry
+from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
+from linkgate.minting import Mint
+from linkgate.signals import TrustedProxies
+from linkgate.store import DAY, Store
+from linkgate.tokens import Keyring, LinkTokens
+from linkgate.visits import Gate, Terms
+from linkgate.web.brand import Brand
+from linkgate.web.pages import Pages
+from linkgate.webhooks import Webhooks, WebhookTerms
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What one process serves with; belongs to one event loop."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    tokens: LinkTokens
+    pages: Pages
+    proxies: TrustedProxies
+    gate: Gate
+    webhooks: Webhooks
+    mint: Mint
+    stripe: StripeAPI
+
+    @classmethod
+    async def open(cls, config: Config, clock: Clock = time.time) -> Self:
+        """Build every part; raises ConfigError or StoreUnavailable."""
+        store = await Store.open(
+            config.store.url,
+            visits_kept=config.store.visits_per_link,
+            retention_days=config.store.retention_days,
+        )
+        keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
+        stripe = StripeAPI(
+            config.stripe.api_key.get_secret_value(),
+            base=config.stripe.api_base,
+            timeout_s=config.stripe.timeout_seconds,
+            version=config.stripe.api_version or API_VERSION,
+        )
+        mint = Mint(store, registry(stripe), wait_seconds=config.stripe.person_deadline_seconds)
+        pages = Pages(_brand(config), form_origins=_form_origins(config))
+        terms = Terms(
+            public_url=config.server.public_url,
+            challenge_age=config.links.challenge_minutes * 60,
+            device_age=config.links.device_days * DAY,
+        )
+        gate = Gate(
+            keyring=keyring, store=store, mint=mint, pages=pages, terms=terms, clock=clock
+        )
+        webhook_terms = WebhookTerms(
+            [secret.get_secret_value() for secret in config.stripe.webhook_secrets],
+            keep_days=config.links.max_days + config.store.retention_days,
+        )
+        store.recorder.start()
+        return cls(
+            config=config,
+            clock=clock,
+            store=store,
+            tokens=LinkTokens(keyring),
+            pages=pages,
+            proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
+            gate=gate,
+            webhooks=Webhooks(store, webhook_terms),
+            mint=mint,
+            stripe=stripe,
+        )
+
+    async def close(self) -> None:
+        """Finish the mints under way, write what is buffered, close every connection."""
+        await self.mint.drain()
+        await self.stripe.close()
+        await self.store.close()
+
+
+def _brand(config: Config) -> Brand:
+    return Brand(
+        name=config.brand_name,
+        colour=config.brand.colour,
+        logo_url="/brand/logo" if config.brand.logo else None,
+        contact=config.brand.contact,
+    )
+
+
+def _form_origins(config: Config) -> list[str]:
+    # https is allowed anyway; a sandbox's pay page is on plain http.
+    parts = urlsplit(config.stripe.api_base)
+    return [f"http://{parts.netloc}"] if parts.scheme == "http" else []

@@ -1,0 +1,204 @@
+"""One attempt at a time: from a person who may go on to the one session of their link.
+
+Any number of visits, in any number of processes, may want the same link's session at once. The
+store gives one of them the lease; the others wait for its result. Whatever dies in between, the
+attempt keeps its number, its idempotency key and its parameters, so that finding out what became of
+it and making it are the same call to Stripe.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from linkgate.campaigns import Campaign
+from linkgate.destinations.checkout import Checkout
+from linkgate.destinations.stripe_api import Deadline, ExpiryRefused, Gone
+from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
+from linkgate.payments import DONE, Session, SessionState
+from linkgate.store import Store
+from linkgate.store.links import Claim, Entry, Gate, Visit
+from linkgate.tokens import Link
+
+log = logging.getLogger(__name__)
+
+#: Longer than any person waits: a holder that is still at work must not lose the lease.
+LEASE_MARGIN_SECONDS = 5.0
+_FIRST_POLL = 0.05
+_LONGEST_POLL = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """The person goes to this session."""
+
+    session: Session
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing left to pay: `state` is paid, complete or pending."""
+
+    state: SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The operator has revoked the link."""
+
+
+Result = Minted | Done | Revoked
+
+
+class Mint:
+    """Brings a person to their link's session."""
+
+    def __init__(
+        self, store: Store, destinations: Mapping[str, Checkout], *, wait_seconds: float
+    ) -> None:
+        self._store = store
+        self._destinations = destinations
+        self._wait_seconds = wait_seconds
+        self._working: set[asyncio.Task[Result]] = set()
+
+    async def session(self, campaign: Campaign, link: Link, visit: Visit) -> Result:
+        """Return where the person of `visit` goes, within `wait_seconds`.
+
+        Raises DestinationBusy (come again), DestinationMisconfigured (only the operator can mend
+        it), StoreUnavailable.
+        """
+        deadline = Deadline.after(self._wait_seconds)
+        claim = Claim(
+            owner=visit.id,
+            lease_ms=int((self._wait_seconds + LEASE_MARGIN_SECONDS) * 1000),
+            reuse_ms=int(campaign.reuse_minutes * 60_000),
+            replay_ms=campaign.session_minutes * 60_000,
+        )
+        entry = await self._store.links.enter(link, visit, claim)
+        if entry.gate is Gate.WAIT:
+            entry = await self._wait(link, visit, claim, deadline)
+        match entry.gate:
+            case Gate.DONE:
+                assert entry.done
+                return Done(entry.done)
+            case Gate.REVOKED:
+                return Revoked()
+            case Gate.REUSE:
+                assert entry.session
+                return Minted(entry.session, fresh=False)
+        return await self._shielded(campaign, link, visit, entry, deadline)
+
+    async def _wait(self, link: Link, visit: Visit, claim: Claim, deadline: Deadline) -> Entry:
+        pause = _FIRST_POLL
+        while deadline.left > pause:
+            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
+            entry = await self._store.links.enter(link, None, claim)
+            if entry.gate is not Gate.WAIT:
+                if entry.gate is Gate.REUSE and entry.session:
+                    await self._store.links.note(link.id, visit.id, f"reused {entry.session.id}")
+                return entry
+            pause = min(pause * 1.5, _LONGEST_POLL)
+        raise DestinationBusy("another visit of this link has been minting all the while")
+
+    async def _shielded(
+        self, campaign: Campaign, link: Link, visit: Visit, entry: Entry, deadline: Deadline
+    ) -> Result:
+        # A person who closes the tab cancels the request, not the attempt: half of one would hold
+        # the lease until it runs out.
+        work = asyncio.create_task(self._attempt(campaign, link, visit, entry, deadline))
+        self._working.add(work)
+        work.add_done_callback(self._finished)
+        return await asyncio.shield(work)
+
+    def _finished(self, work: asyncio.Task[Result]) -> None:
+        self._working.discard(work)
+        # Read, so that an attempt whose person has left doesn't end as an "exception never
+        # retrieved"; whoever still waits gets it from the shield.
+        if not work.cancelled():
+            work.exception()
+
+    async def drain(self) -> None:
+        """Wait until the attempts under way have ended."""
+        if self._working:
+            await asyncio.wait(self._working)
+
+    async def _attempt(
+        self, campaign: Campaign, link: Link, visit: Visit, entry: Entry, deadline: Deadline
+    ) -> Result:
+        destination = self._destinations[campaign.destination.kind]
+        settled = False
+        outcome = "failed"
+        try:
+            if entry.session:
+                closed = await self._close(destination, link, entry.session, deadline)
+                if closed.state in DONE:
+                    settled, outcome = entry.request is None, f"found {closed.id} {closed.state}"
+                    return Done(closed.state)
+            session = await self._make(destination, campaign, link, visit, entry, deadline)
+            if not await self._store.links.settle(link, visit.id, session, visit.id):
+                # The link went on to another attempt while this one was stuck: this session must
+                # not stay open beside that attempt's.
+                outcome = f"came too late with {session.id}"
+                await destination.close(session, Deadline.after(self._wait_seconds))
+                raise DestinationBusy("another attempt of this link has overtaken this one")
+        except DestinationBusy as error:
+            settled, outcome = error.settled, f"busy: {error}"
+            raise
+        except (DestinationMisconfigured, Gone) as error:
+            settled, outcome = True, f"refused: {error}"
+            raise DestinationMisconfigured(str(error)) from error
+        except ExpiryRefused as error:
+            settled, outcome = True, f"busy: {error}"
+            if entry.request is None:
+                raise DestinationMisconfigured(f"{error}; is this machine's clock right?") from error
+            raise DestinationBusy(str(error), retry_after=1.0, settled=True) from error
+        else:
+            return Minted(session, fresh=True)
+        finally:
+            await self._release(link, visit, settled=settled, outcome=outcome)
+
+    async def _close(
+        self, destination: Checkout, link: Link, session: Session, deadline: Deadline
+    ) -> Session:
+        closed = await destination.close(session, deadline)
+        await self._store.links.hear(link.id, closed, keep_until=self._store.links.keep_until(link))
+        return closed
+
+    async def _make(
+        self,
+        destination: Checkout,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Session:
+        request = entry.request
+        if request is None:
+            request = destination.request(
+                campaign,
+                link,
+                entry.private or {},
+                attempt=entry.attempt,
+                attempt_at=entry.attempt_at,
+            )
+            # Kept before Stripe is asked: a replay has to send the very same parameters.
+            if not await self._store.links.arm(link.id, visit.id, request):
+                raise DestinationBusy("the lease was lost before Stripe was asked")
+        return await destination.mint(
+            link,
+            request,
+            attempt=entry.attempt,
+            attempt_at=entry.attempt_at,
+            deadline=deadline,
+        )
+
+    async def _release(self, link: Link, visit: Visit, *, settled: bool, outcome: str) -> None:
+        try:
+            await self._store.links.release(
+                link.id, visit.id, settled=settled, visit=visit.id, outcome=outcome
+            )
+        except StoreUnavailable:
+            log.warning("link %s keeps its lease until it runs out: the store is away", link.id)

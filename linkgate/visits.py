@@ -1,0 +1,326 @@
+"""One visit, from signals to an answer: judge, decide, apply, record.
+
+What a machine did is buffered; what a person did is written before the answer, in the same step in
+which the store says what stands. Nothing here fails a visit: without a store or without Stripe, a
+person gets a page with a way on, and a machine gets what it always gets.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from linkgate import challenge, device
+from linkgate.campaigns import Campaign, Status
+from linkgate.decision import Action, Decision, decide
+from linkgate.detection import History, Standing, Verdict, judge, prefetching
+from linkgate.errors import (
+    BadSignature,
+    DestinationBusy,
+    DestinationMisconfigured,
+    ExpiredToken,
+    MalformedToken,
+    StoreUnavailable,
+)
+from linkgate.minting import Done, Mint, Minted, Revoked
+from linkgate.payments import SessionState
+from linkgate.signals import Signals, truncate
+from linkgate.store import Store
+from linkgate.store.links import Gate as Entered
+from linkgate.store.links import Visit
+from linkgate.tokens import Keyring, LinkTokens, Reading
+from linkgate.web.pages import Page, Pages
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400
+
+#: On every answer of a link route: a link is nobody else's to keep, to pass on or to index.
+LAWS = (
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+)
+#: A refused prefetch makes the browser ask again when the person goes there.
+PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the gate's operator has set; times in seconds."""
+
+    public_url: str
+    challenge_age: float
+    device_age: float
+    #: When the busy page tries again while the store is away; the embedded one is back in a second.
+    store_retry: float = 2.0
+
+
+class Gate:
+    """Answers visits to links."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        store: Store,
+        mint: Mint,
+        pages: Pages,
+        terms: Terms,
+        clock: Callable[[], float],
+    ) -> None:
+        self._keyring = keyring
+        self._tokens = LinkTokens(keyring)
+        self._store = store
+        self._mint = mint
+        self._pages = pages
+        self._terms = terms
+        self._clock = clock
+
+    async def visit(self, text: str, gather: Callable[[bool], Signals], form: str | None) -> Page:
+        """Answer one visit to the link in `text`.
+
+        `gather` returns the request's signals, told whether the token is a decoy's. `form` is the
+        challenge that a POST carried, "" if it carried none, and None for anything but a POST.
+        """
+        now = self._clock()
+        try:
+            reading = self._tokens.read(text, now)
+        except ExpiredToken as error:
+            return await self._expired(error.campaign, gather(False))
+        except (MalformedToken, BadSignature):
+            return self._pages.simple("unknown", lang=self._lang(gather(False)))
+        signals = gather(reading.decoy)
+        verdict = judge(signals, History(), now)
+        slug = reading.link.campaign
+        answer = _Answer(self, reading, signals, None, now)
+        try:
+            campaign = self._store.campaigns.peek(slug) or await self._store.campaigns.get(slug)
+        except StoreUnavailable:
+            # Not the busy page: that one tries again by itself, and who may go on isn't known.
+            log.warning("the store is away, and campaign %s is not at hand", slug)
+            return PREFETCH_REFUSED if prefetching(signals) else answer.interstitial(again=False)
+        if campaign is None:
+            return self._pages.simple("unknown", lang=self._lang(signals))
+        confirmation = self._confirmation(form, signals, reading, now)
+        decision = decide(
+            policy=campaign.policy,
+            status=campaign.status,
+            verdict=verdict,
+            prefetching=prefetching(signals),
+            trusted_device=self._trusts(signals, now),
+            confirmation=confirmation,
+        )
+        answer = _Answer(self, reading, signals, campaign, now)
+        page = await self._apply(answer, verdict, decision, pressed=form is not None)
+        if decision.action is Action.MINT and _is_press(confirmation):
+            cookie = (b"set-cookie", self._device_cookie(now))
+            return Page(page.status, page.body, (*page.headers, cookie))
+        return page
+
+    async def _apply(
+        self, answer: "_Answer", verdict: Verdict, decision: Decision, *, pressed: bool
+    ) -> Page:
+        link, slug = answer.reading.link, answer.reading.link.campaign
+        name = secrets.token_hex(8)
+        body = describe(name, answer.signals, verdict, decision, answer.now)
+        visit = Visit(name, decision.action, body)
+        recorder = self._store.recorder
+        recorder.count(slug, f"visits.{verdict.kind or verdict.value}")
+        recorder.count(slug, f"decisions.{decision.action}")
+        if verdict.value is Standing.AUTOMATED or prefetching(answer.signals):
+            recorder.visit(link, link.id, visit)
+            return answer.without_minting(decision, again=pressed)
+        try:
+            if decision.action is Action.MINT:
+                return await self._bring(answer, visit)
+            entered = await self._store.links.enter(link, visit, None)
+        except StoreUnavailable as error:
+            log.warning("a visit of campaign %s goes without the store: %s", slug, error)
+            recorder.visit(link, link.id, visit)
+            if decision.action is Action.MINT:
+                return answer.busy(self._terms.store_retry)
+            return answer.without_minting(decision, again=pressed)
+        if entered.gate is Entered.DONE and entered.done:
+            return answer.done(entered.done)
+        if entered.gate is Entered.REVOKED:
+            return answer.simple("revoked")
+        return answer.without_minting(decision, again=pressed)
+
+    async def _bring(self, answer: "_Answer", visit: Visit) -> Page:
+        campaign, recorder = answer.campaign, self._store.recorder
+        assert campaign
+        try:
+            result = await self._mint.session(campaign, answer.reading.link, visit)
+        except DestinationBusy as error:
+            log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
+            recorder.count(campaign.slug, "minting.busy")
+            return answer.busy(error.retry_after)
+        except DestinationMisconfigured as error:
+            await self._misconfigured(campaign, error)
+            return answer.simple("misconfigured")
+        match result:
+            case Done(state):
+                return answer.done(state)
+            case Revoked():
+                return answer.simple("revoked")
+            case Minted(session, fresh):
+                kind = "sessions.minted" if fresh else "sessions.reused"
+                recorder.count(campaign.slug, kind)
+                return answer.redirect(session.url)
+
+    async def _expired(self, slug: str, signals: Signals) -> Page:
+        campaign = self._store.campaigns.peek(slug)
+        name = campaign.name if campaign else None
+        return self._pages.simple("expired", lang=self._lang(signals), campaign=name)
+
+    async def _misconfigured(self, campaign: Campaign, error: DestinationMisconfigured) -> None:
+        log.error("campaign %s can't mint: %s", campaign.slug, error)
+        self._store.recorder.count(campaign.slug, "minting.refused")
+        try:
+            at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+            await self._store.campaigns.report_trouble(campaign.slug, at, str(error))
+        except StoreUnavailable:
+            log.warning("the refusal could not be kept: the store is away")
+
+    def _confirmation(
+        self, form: str | None, signals: Signals, reading: Reading, now: float
+    ) -> challenge.Challenge | challenge.Refusal | None:
+        if form is None:
+            return None
+        if not same_origin(signals, self._terms.public_url):
+            return challenge.Refusal.FORGED
+        return challenge.read(
+            self._keyring, form, link=reading.link.id, now=now, max_age=self._terms.challenge_age
+        )
+
+    def _trusts(self, signals: Signals, now: float) -> bool:
+        if device.COOKIE not in signals.cookie:
+            return False
+        return device.read(self._keyring, signals.cookie, now) is not None
+
+    def _lang(self, signals: Signals) -> str:
+        return self._pages.language(signals.accept_language)
+
+    # What an answer needs of the gate; one visit's values stay in `_Answer`.
+
+    def challenge_for(self, reading: Reading, now: float, origin: challenge.Origin) -> str:
+        """Return a fresh challenge for a link."""
+        return challenge.issue(self._keyring, reading.link.id, now, origin)
+
+    def action_for(self, reading: Reading) -> str:
+        """Return where the button posts to: the link itself, never its decoy."""
+        return "/l/" + (self._tokens.issue(reading.link) if reading.decoy else reading.token)
+
+    def _device_cookie(self, now: float) -> bytes:
+        value = device.issue(self._keyring, secrets.token_hex(16), now + self._terms.device_age)
+        secure = "; Secure" if self._terms.public_url.startswith("https:") else ""
+        age = int(self._terms.device_age)
+        return (
+            f"{device.COOKIE}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}"
+        ).encode()
+
+    @property
+    def pages(self) -> Pages:
+        """The pages to answer with."""
+        return self._pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The pages of one visit."""
+
+    gate: Gate
+    reading: Reading
+    signals: Signals
+    campaign: Campaign | None
+    now: float
+
+    @property
+    def _lang(self) -> str:
+        return self.gate.pages.language(self.signals.accept_language)
+
+    def simple(self, name: str) -> Page:
+        title = self.campaign.name if self.campaign else None
+        return self.gate.pages.simple(name, lang=self._lang, campaign=title)
+
+    def done(self, state: SessionState) -> Page:
+        return self.simple("pending" if state is SessionState.PENDING else "already_paid")
+
+    def without_minting(self, decision: Decision, *, again: bool) -> Page:
+        assert self.campaign
+        if decision.action is Action.REFUSE:
+            if prefetching(self.signals):
+                return PREFETCH_REFUSED
+            return self.simple("ended" if self.campaign.status is Status.ENDED else "paused")
+        return self.interstitial(again=again)
+
+    def interstitial(self, *, again: bool) -> Page:
+        campaign = self.campaign
+        return self.gate.pages.interstitial(
+            campaign=campaign.name if campaign else "",
+            lang=self._lang,
+            action=self.gate.action_for(self.reading),
+            challenge=self.gate.challenge_for(
+                self.reading, self.now, challenge.Origin.INTERSTITIAL
+            ),
+            session_minutes=campaign.session_minutes if campaign else 0,
+            again=again,
+        )
+
+    def busy(self, retry_after: float) -> Page:
+        return self.gate.pages.busy(
+            campaign=self.campaign.name if self.campaign else "",
+            lang=self._lang,
+            action=self.gate.action_for(self.reading),
+            challenge=self.gate.challenge_for(self.reading, self.now, challenge.Origin.BUSY),
+            retry_after=retry_after,
+        )
+
+    def redirect(self, url: str) -> Page:
+        location = (b"location", url.encode("ascii", "ignore"))
+        return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
+
+
+def _is_press(confirmation: challenge.Challenge | challenge.Refusal | None) -> bool:
+    # The busy page's script posts by itself: that is a repeat, and no proof of a person.
+    return (
+        isinstance(confirmation, challenge.Challenge)
+        and confirmation.origin is challenge.Origin.INTERSTITIAL
+    )
+
+
+def same_origin(signals: Signals, public_url: str) -> bool:
+    """Say whether nothing about a POST shows that it came from another site's page.
+
+    In-app browsers may send neither header: the challenge carries the proof, this stops a forged
+    form on another site that got hold of a challenge. Under Referrer-Policy: no-referrer Chromium
+    sends `Origin: null` for our own form, which proves nothing either way.
+    """
+    if signals.sec_fetch_site not in {"", "same-origin"}:
+        return False
+    if signals.origin in {"", "null"}:
+        return True
+    host = signals.origin.partition("://")[2]
+    return signals.origin == public_url or host == signals.host
+
+
+def describe(
+    name: str, signals: Signals, verdict: Verdict, decision: Decision, now: float
+) -> str:
+    """Return a visit as the JSON that is kept. Append-only: dashboards read what is months old."""
+    kept: Mapping[str, object] = {
+        "id": name,
+        "at": round(now, 3),
+        "verdict": verdict.value,
+        "kind": verdict.kind,
+        "reason": decision.reason,
+        "evidence": [(e.rule, e.points_to, e.reason) for e in verdict.evidence],
+        "method": signals.method,
+        "address": truncate(signals.address),
+        "user_agent": signals.user_agent[:200],
+    }
+    return msgspec.json.encode(kept).decode()

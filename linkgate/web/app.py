@@ -1,0 +1,69 @@
+"""The application: wiring only."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ControllerRouterHandler
+
+import linkgate
+from linkgate import config as configuration
+from linkgate.config import Config
+from linkgate.errors import LinkgateError
+from linkgate.gateway import Clock, Gateway
+from linkgate.logs import set_up
+from linkgate.web import errors, health, hooks, links, static
+from linkgate.web.api import api
+
+
+def create(config: Config, clock: Clock | None = None) -> Litestar:
+    """Return the application for `config`; the store and the clients open when it starts."""
+
+    @asynccontextmanager
+    async def gateway(app: Litestar) -> AsyncIterator[None]:
+        app.state.gateway = await (
+            Gateway.open(config, clock) if clock else Gateway.open(config)
+        )
+        try:
+            yield
+        finally:
+            await app.state.gateway.close()
+
+    handlers: list[ControllerRouterHandler] = [
+        links.visit,
+        hooks.stripe_event,
+        api,
+        *health.handlers,
+        *static.handlers(config),
+    ]
+    return Litestar(
+        handlers,
+        lifespan=[gateway],
+        exception_handlers={
+            LinkgateError: errors.answer_linkgate_error,
+            HTTPException: errors.answer_http_error,
+            Exception: errors.answer_bug,
+        },
+        openapi_config=OpenAPIConfig(
+            title="linkgate",
+            version=linkgate.__version__,
+            path="/api",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        request_max_body_size=config.server.max_body_bytes,
+        logging_config=None,
+    )
+
+
+def create_from_environment() -> Litestar:
+    """Return the application for the configuration that the environment names: one worker's."""
+    path = os.environ.get("LINKGATE_CONFIG")
+    config = configuration.load(Path(path) if path else None, os.environ)
+    set_up(config.log)
+    return create(config)
+

@@ -1,0 +1,88 @@
+"""The link routes: /l/{token}.
+
+Mounted as plain ASGI inside the Litestar application: a scanner storm runs through here, and half
+of a small request's cost is the framework's handling of handlers (docs/adr has the figures). What is
+here is only reading the request and sending the answer.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs
+
+from litestar import asgi
+from litestar.types import Receive, Scope, Send
+
+from linkgate.gateway import Gateway
+from linkgate.signals import Signals, gather
+from linkgate.visits import LAWS
+from linkgate.web.pages import Page
+
+log = logging.getLogger(__name__)
+
+#: A confirmation is some hundred bytes; whatever sends more is not our form.
+MAX_FORM_BYTES = 16_384
+
+_ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
+
+
+class TooLarge(Exception):
+    """The body is larger than any form of ours."""
+
+
+@asgi("/l", is_mount=True, copy_scope=False)
+async def visit(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer whatever comes to a link; every answer carries the laws' headers."""
+    gateway: Gateway = scope["litestar_app"].state.gateway
+    try:
+        page = await _answer(gateway, scope, receive)
+    except Exception:
+        log.exception("a visit failed")
+        page = gateway.pages.simple("problem", lang="en", status=500)
+    body = b"" if scope["method"] == "HEAD" else page.body
+    await send({"type": "http.response.start", "status": page.status, "headers": page.headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
+    method = scope["method"]
+    if method == "OPTIONS":
+        return Page(204, b"", (*LAWS, _ALLOW))
+    if method not in {"GET", "HEAD", "POST"}:
+        refused = gateway.pages.simple("problem", lang="en", status=405)
+        return Page(405, refused.body, (*refused.headers, _ALLOW))
+
+    def signals(decoy: bool) -> Signals:
+        peer = scope["client"][0] if scope["client"] else ""
+        return gather(
+            method, scope["headers"], peer, scope["scheme"], gateway.proxies, decoy=decoy
+        )
+
+    form = None
+    if method == "POST":
+        try:
+            form = _challenge(b"".join([part async for part in _body(receive)]))
+        except TooLarge:
+            return gateway.pages.simple("problem", lang="en", status=413)
+    return await gateway.gate.visit(scope["path"].strip("/"), signals, form)
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        part = message["body"]
+        size += len(part)
+        if size > MAX_FORM_BYTES:
+            raise TooLarge
+        yield part
+        more = message["more_body"]
+
+
+def _challenge(body: bytes) -> str:
+    try:
+        fields = parse_qs(body.decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        return ""
+    return fields.get("challenge", [""])[0]

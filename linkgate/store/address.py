@@ -65,8 +65,8 @@ def parse_address(url: str) -> Address:
     try:
         parts = urlsplit(f"//{rest[2:]}")
         options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise _bad(f"can't be read ({error}); write one of: {FORMS}") from None
+    except ValueError:
+        raise _bad(f"can't be read; write one of: {FORMS}") from None
     return _server(kind, tls, parts, {name: values[-1] for name, values in options.items()})
 
 
@@ -114,8 +114,12 @@ def _node(text: str) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _bad(f"has a host that can't be read ({error}); write host:port") from None
+    except ValueError:
+        # Not the error's text: with an unescaped / in the password, that is what it repeats.
+        raise _bad(
+            "has a host or port that can't be read; write host:port, "
+            "and in a password write %2F for /, %3F for ?, %23 for #, %40 for @"
+        ) from None
     if not host:
         raise _bad("names no host, or has an empty one in its list; write host:port")
     return unquote(host), DEFAULT_PORT if port is None else port
@@ -131,8 +135,7 @@ def _tls_options(tls: bool, options: dict[str, str]) -> tuple[tuple[str, str], .
     known = _TLS_OPTIONS if tls else ()
     for name, value in options.items():
         if name not in known:
-            offered = ", ".join(("db", *known))
-            raise _bad(f"has the unknown option {name!r}; it takes {offered}")
+            raise _bad(f"has an unknown option after the ?; known are {', '.join(('db', *known))}")
         if not value:
             raise _bad(f"gives {name} no value; fill it in or leave it out")
     if options.get("ssl_cert_reqs", "required") not in _CERT_REQS:

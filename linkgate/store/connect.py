@@ -50,6 +50,8 @@ _OUTAGES = (
 # https://valkey.io/topics/protocol/#simple-errors
 _OUTAGE_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "LOADING", "CLUSTERDOWN", "OOM", "READONLY")
 _RETRIED_ON_CLUSTER = (redis_errors.ConnectionError, redis_errors.ClusterDownError)
+# After these another node may be the one to ask.
+_LOST = (*_RETRIED_ON_CLUSTER, redis_errors.TimeoutError, redis_errors.ReadOnlyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,13 @@ class Connection:
         mistake.
         """
         tail = (len(keys), *keys, *args)
-        try:
+        async with self.guard(script.name):
             try:
                 return await self._evaluate(script, tail)
             except _RETRIED_ON_CLUSTER:
                 if not self.is_cluster:
                     raise
                 return await self._evaluate(script, tail)
-        except Exception as error:
-            raise self._translated(error, script.name) from error
 
     async def _evaluate(self, script: Script, tail: tuple[str | int | bytes, ...]) -> Any:
         try:
@@ -124,15 +124,20 @@ class Connection:
             return await self.client.execute_command("EVAL", script.source, *tail)
 
     @asynccontextmanager
-    async def guard(self) -> AsyncIterator[Client]:
+    async def guard(self, what: str = "a command") -> AsyncIterator[Client]:
         """Lend the client for raw commands and pipelines; outages leave it as StoreUnavailable."""
         try:
             yield self.client
+        except redis_errors.MovedError as error:
+            raise StoreUnavailable(
+                "the store is a cluster; write redis+cluster://host:port in store.url"
+            ) from error
         except Exception as error:
-            translated = self._translated(error, "a command")
-            if translated is error:
+            if not is_outage(error):
                 raise
-            raise translated from error
+            if isinstance(self.client, RedisCluster) and isinstance(error, _LOST):
+                self._refresh_topology(self.client)
+            raise StoreUnavailable(f"the store could not carry out {what}: {error}") from error
 
     async def ping(self) -> float:
         """The seconds that one round trip takes; on a cluster, to all of its primaries."""
@@ -145,19 +150,12 @@ class Connection:
         """Give back every socket, and stop the embedded server if nobody else uses it."""
         if self._refresh is not None:
             self._refresh.cancel()
+            await asyncio.wait([self._refresh])
         try:
             await self.client.aclose()
         finally:
             if self._server is not None:
                 await self._server.close()
-
-    def _translated(self, error: Exception, what: str) -> Exception:
-        """StoreUnavailable for an outage, and the error itself for anything else."""
-        if not is_outage(error):
-            return error
-        if isinstance(self.client, RedisCluster):
-            self._refresh_topology(self.client)
-        return StoreUnavailable(f"the store could not carry out {what}: {error}")
 
     def _refresh_topology(self, client: RedisCluster) -> None:
         # redis-py's cluster pipelines never look for the node that took over from a lost one.
@@ -171,9 +169,8 @@ def is_outage(error: BaseException) -> bool:
         return True
     message = str(error)
     if isinstance(error, redis_errors.ResponseError):
-        return message.startswith(_OUTAGE_CODES) or any(
-            f"-{code} " in message for code in _OUTAGE_CODES
-        )
+        code = message.partition(" ")[0]
+        return code in _OUTAGE_CODES or any(f"-{code} " in message for code in _OUTAGE_CODES)
     if isinstance(error, redis_errors.RedisClusterException):
         # redis-py uses one class for "no node answers" and for "these keys are in two slots"; only
         # the first has a cause, or comes from reading an incomplete topology.

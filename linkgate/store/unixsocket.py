@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
-from linkgate.errors import ConfigError, Problem
+from linkgate.store.folder import misconfigured
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing zero included.
 PATH_LIMIT_BYTES = 100
@@ -45,10 +45,10 @@ def socket_for(folder: Path, recorded: str | None = None) -> Path:
     found = private.lstat()
     owned = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not owned or found.st_mode & 0o077:
-        raise _misconfigured(f"{private} is not a private folder of linkgate's user; remove it")
+        raise misconfigured(f"{private} is not a private folder of linkgate's user; remove it")
     path = private / "valkey.sock"
     if len(os.fsencode(path)) > PATH_LIMIT_BYTES:
-        raise _misconfigured("the folder's path is too long for a socket; choose a shorter one")
+        raise misconfigured("the folder's path is too long for a socket; choose a shorter one")
     return path
 
 
@@ -99,7 +99,3 @@ def _ask(path: Path, command: bytes) -> bytes | None:
             return channel.recv(512)
         except OSError:
             return b""
-
-
-def _misconfigured(message: str) -> ConfigError:
-    return ConfigError([Problem("store.url", message)])

@@ -27,7 +27,7 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def connection(request: pytest.FixtureRequest) -> AsyncIterator[Connection]:
     """An empty store."""
     if request.param == "fakeredis":
-        opened = Connection(FakeAsyncRedis(decode_responses=True))
+        opened = Connection(FakeAsyncRedis(decode_responses=True, max_connections=1000))
     else:
         opened = await Connection.open(request.getfixturevalue(f"{request.param}_url"))
         await opened.client.flushall()

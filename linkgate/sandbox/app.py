@@ -1,0 +1,89 @@
+"""The sandbox put together: world, API, pages, controls and courier in one application."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from litestar import Litestar, Response, asgi
+from litestar.types import Receive, Scope, Send
+
+from linkgate.sandbox.api import Api
+from linkgate.sandbox.control import Controls
+from linkgate.sandbox.courier import RETRY_SECONDS, Courier
+from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.faults import FaultBook
+from linkgate.sandbox.idempotency import Ledger
+from linkgate.sandbox.pages import Pages
+from linkgate.sandbox.wire import SandboxApp
+from linkgate.sandbox.world import WebhookEndpoint, World
+
+SWEEP_SECONDS = 1.0
+
+
+class Sandbox:
+    """A stand-in for Stripe.
+
+    `base_url` is where browsers reach it; `api_key` (`sk_test_...`) opens the API and the
+    controls; `webhooks` get signed events; `clock` gives Unix seconds; `retries` are the pauses in
+    seconds between attempts to deliver an event. Raises ValueError for a key of the wrong kind,
+    so that nobody takes the sandbox's word with a live key in it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        webhooks: Sequence[WebhookEndpoint] = (),
+        clock: Callable[[], float] = time.time,
+        retries: Sequence[float] = RETRY_SECONDS,
+    ) -> None:
+        if not api_key.startswith("sk_test_"):
+            raise ValueError("api_key: the sandbox takes only a key that starts with sk_test_")
+        self.world = World(base_url, webhooks, clock)
+        self.faults = FaultBook()
+        self.ledger = Ledger()
+        self.courier = Courier(self.world, retries)
+        self.world.announce = self.courier.announce
+        self._api = Api(self.world, api_key, self.faults, self.ledger)
+
+    def app(self) -> Litestar:
+        """The ASGI application; webhooks are delivered while its lifespan lasts."""
+        api = self._api
+
+        @asgi("/v1", is_mount=True, copy_scope=False)
+        async def v1(scope: Scope, receive: Receive, send: Send) -> None:
+            await api(scope, receive, send)
+
+        return SandboxApp(
+            route_handlers=[
+                v1,
+                *Pages(self.world).handlers(),
+                *Controls(self.world, self._api, self.faults, self.ledger, self.courier).handlers(),
+            ],
+            lifespan=[self._running],
+            exception_handlers={ApiError: _refused},
+            openapi_config=None,
+        )
+
+    @asynccontextmanager
+    async def _running(self, _: Litestar) -> AsyncIterator[None]:
+        await self.courier.start()
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeper
+            await self.courier.stop()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.world.sweep()
+
+
+def _refused(_: object, error: ApiError) -> Response[object]:
+    request_id = "req_sandbox"
+    return Response(error.body(request_id), status_code=error.status)

@@ -1,0 +1,150 @@
+"""The hosted pay page, where a person does what they would do at Stripe's, and no money moves.
+
+Plain HTML and forms: no script, and nothing from another host. The unguessable session id in the
+address is the only key, as with Stripe.
+"""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from litestar import MediaType, Request, Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from linkgate.sandbox import settle
+from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.money import written
+from linkgate.sandbox.world import Object, World
+
+STYLE = Path(__file__).parent / "templates" / "pay.css"
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "X-Content-Type-Options": "nosniff",
+    # No form-action: browsers apply it to the redirect that leads back to the shop as well.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; frame-ancestors 'none'",
+}
+PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
+
+
+class Pages:
+    """The handlers under /c."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._templates = Environment(
+            loader=PackageLoader("linkgate.sandbox"), autoescape=True, trim_blocks=True
+        )
+        self._style = STYLE.read_text(encoding="utf-8")
+
+    def handlers(self) -> list[Any]:
+        @get("/c/pay.css", media_type="text/css", sync_to_thread=False)
+        def style() -> str:
+            return self._style
+
+        @get("/c/pay/{session_id:str}", media_type=MediaType.HTML, sync_to_thread=False)
+        def show(session_id: FromPath[str]) -> Response[str]:
+            return self._show(session_id)
+
+        # Async, so that it runs on the event loop, where the courier's tasks live.
+        @post("/c/pay/{session_id:str}/{action:str}")
+        async def act(
+            session_id: FromPath[str], action: FromPath[str], request: Request[Any, Any, Any]
+        ) -> Response[Any]:
+            form = await request.form()
+            return self._act(session_id, action, str(form.get("email") or "") or None)
+
+        @get("/c/recover/{token:str}", sync_to_thread=False)
+        def recover(token: FromPath[str]) -> Response[Any]:
+            session = settle.recover(self._world, token)
+            if session is None:
+                return self._page("gone.html", 404)
+            return Redirect(session["url"], status_code=303, headers=dict(HEADERS))
+
+        @get("/", media_type=MediaType.HTML, sync_to_thread=False)
+        def home() -> Response[str]:
+            return self._page("home.html", 200)
+
+        return [style, show, act, recover, home]
+
+    def _page(self, template: str, status: int, **values: Any) -> Response[str]:
+        html = self._templates.get_template(template).render(**values)
+        return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(HEADERS))
+
+    def _show(self, session_id: str, status: int = 200) -> Response[str]:
+        self._world.sweep()
+        session = self._world.get("checkout.session", session_id)
+        if session is None:
+            return self._page("gone.html", 404)
+        if session["ui_mode"] != "hosted_page":
+            return self._page("gone.html", 404)
+        return self._page("pay.html", status, **self._facts(session))
+
+    def _facts(self, session: Object) -> dict[str, Any]:
+        cart = self._world.carts[session["id"]]
+        ends = datetime.datetime.fromtimestamp(session["expires_at"], datetime.UTC)
+        recovery = (session["after_expiration"] or {}).get("recovery") or {}
+        total = session["amount_total"]
+        return {
+            "session": session,
+            "notice": cart.notice,
+            "items": [_row(item) for item in cart.items],
+            "total": None if total is None else written(total, session["currency"]),
+            "later": bool(total),
+            "trial": bool(session["amount_subtotal"]) and total == 0,
+            "ends": ends.strftime("%d %B %Y, %H:%M UTC"),
+            "email": (session["customer_details"] or {}).get("email"),
+            "pending": settle.awaits_money(self._world, session),
+            "recovery_url": recovery.get("url"),
+            "success_url": _success_url(session),
+        }
+
+    def _act(self, session_id: str, action: str, email: str | None) -> Response[Any]:
+        self._world.sweep()
+        session = self._world.get("checkout.session", session_id)
+        if session is None:
+            return self._page("gone.html", 404)
+        back = Redirect(f"/c/pay/{session_id}", status_code=303, headers=dict(HEADERS))
+        try:
+            if action == "cancel" and session["status"] == "open" and session["cancel_url"]:
+                return Redirect(session["cancel_url"], status_code=303, headers=dict(HEADERS))
+            if action in ("pay", "pay-later"):
+                step = settle.pay if action == "pay" else settle.pay_later
+                step(self._world, session, email)
+                return Redirect(_success_url(session), status_code=303, headers=dict(HEADERS))
+            if action in STEPS:
+                STEPS[action](self._world, session)
+        except ApiError:
+            # Paid, settled or expired in another tab: its page says how things stand.
+            return back
+        return back
+
+
+STEPS: dict[str, Any] = {
+    "fail": settle.decline,
+    "settle": settle.settle,
+    "fail-async": settle.fail_async,
+}
+
+
+def _success_url(session: Object) -> str:
+    return str(session["success_url"]).replace(PLACEHOLDER, session["id"])
+
+
+def _row(item: Object) -> dict[str, Any]:
+    recurring = item["price"]["recurring"]
+    every = None
+    if recurring:
+        count = recurring["interval_count"]
+        every = recurring["interval"] if count == 1 else f"{count} {recurring['interval']}s"
+    return {
+        "name": item["description"] or item["price"]["id"],
+        "quantity": item["quantity"],
+        "amount": written(item["amount_total"], item["currency"]),
+        "every": every,
+    }

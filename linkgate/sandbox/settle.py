@@ -1,0 +1,221 @@
+"""What a person does on the hosted pay page, and what a bank says days later.
+
+Each function moves one session, tells the events that Stripe would, and raises ApiError when the
+session is not in the state for it. Order of events: Stripe promises none; the intent's comes first
+here, as it mostly does.
+"""
+
+import copy
+from typing import Any
+
+from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.nouns.customers import add_customer
+from linkgate.sandbox.nouns.payments import (
+    add_invoice,
+    add_payment_intent,
+    add_setup_intent,
+    add_subscription,
+)
+from linkgate.sandbox.nouns.sessions import open_session
+from linkgate.sandbox.world import Cart, Object, World
+
+DECLINED = {
+    "code": "card_declined",
+    "decline_code": "generic_decline",
+    "message": "Your card was declined.",
+    "type": "card_error",
+}
+
+
+def pay(world: World, session: Object, email: str | None = None) -> None:
+    """Complete an open session with the money there at once (or none due)."""
+    _needs(session, "open")
+    cart = world.carts[session["id"]]
+    _complete(world, session, email)
+    if session["mode"] == "setup":
+        _set_up(world, session, cart)
+    elif session["mode"] == "subscription":
+        _subscribe(world, session, cart, paid=True)
+    elif session["amount_total"]:
+        _succeed(world, _intent(world, session, cart))
+    session["payment_status"] = "paid" if session["amount_total"] else "no_payment_required"
+    world.emit("checkout.session.completed", session)
+
+
+def pay_later(world: World, session: Object, email: str | None = None) -> None:
+    """Complete an open session by a method whose money comes days later, such as a debit."""
+    _needs(session, "open")
+    if not session["amount_total"]:
+        raise ApiError("Nothing is due on this Checkout Session, so nothing can be paid later.")
+    cart = world.carts[session["id"]]
+    _complete(world, session, email)
+    if session["mode"] == "subscription":
+        _subscribe(world, session, cart, paid=False)
+    else:
+        intent = _intent(world, session, cart)
+        intent["status"] = "processing"
+        intent["payment_method"] = world.new_id("pm_")
+        world.emit("payment_intent.processing", intent)
+    world.emit("checkout.session.completed", session)
+
+
+def decline(world: World, session: Object) -> None:
+    """A payment that fails at once: the session stays open, its page says so."""
+    _needs(session, "open")
+    cart = world.carts[session["id"]]
+    cart.notice = "Your card was declined. Nothing was charged; you can try again."
+    if session["mode"] == "setup":
+        intent = world.find(session["setup_intent"] or "") or add_setup_intent(world, session, cart)
+        session["setup_intent"] = intent["id"]
+        intent["last_setup_error"] = dict(DECLINED)
+        world.emit("setup_intent.setup_failed", intent)
+        return
+    _fail(world, _intent(world, session, cart))
+
+
+def settle(world: World, session: Object) -> None:
+    """The money of a session that was to be paid later has come."""
+    _needs_pending(world, session)
+    session["payment_status"] = "paid"
+    if session["subscription"]:
+        _pay_invoice(world, session)
+    else:
+        _succeed(world, world.objects["payment_intent"][session["payment_intent"]])
+    world.emit("checkout.session.async_payment_succeeded", session)
+
+
+def fail_async(world: World, session: Object) -> None:
+    """The money of a session that was to be paid later will not come."""
+    _needs_pending(world, session)
+    if session["subscription"]:
+        subscription = world.objects["subscription"][session["subscription"]]
+        subscription["status"] = "past_due"
+        invoice = world.objects["invoice"][session["invoice"]]
+        world.emit("invoice.payment_failed", invoice)
+        world.emit("customer.subscription.updated", subscription)
+    else:
+        _fail(world, world.objects["payment_intent"][session["payment_intent"]])
+    world.emit("checkout.session.async_payment_failed", session)
+
+
+def expire(world: World, session: Object) -> None:
+    """End an open session before its time."""
+    _needs(session, "open")
+    world.expire(session)
+
+
+def recover(world: World, token: str) -> Object | None:
+    """A fresh copy of an expired session, for its recovery page; None for an unknown token."""
+    for session_id, cart in world.carts.items():
+        if cart.recovery_token != token:
+            continue
+        old = world.objects["checkout.session"][session_id]
+        if old["after_expiration"]["recovery"]["expires_at"] <= world.now():
+            return None
+        copied = Cart(
+            copy.deepcopy(cart.items),
+            cart.payment_intent_data,
+            cart.subscription_data,
+            cart.setup_intent_data,
+        )
+        params: dict[str, Any] = {key: value for key, value in old.items() if value is not None}
+        params |= {"recovered_from": session_id, "expires_at": None}
+        customer = world.get("customer", old["customer"] or "")
+        return open_session(world, params, copied, customer)
+    return None
+
+
+def awaits_money(world: World, session: Object) -> bool:
+    """Whether `settle` and `fail_async` can still decide about a session."""
+    if session["status"] != "complete" or session["payment_status"] != "unpaid":
+        return False
+    if session["subscription"]:
+        return bool(world.objects["subscription"][session["subscription"]]["status"] == "active")
+    intent = world.get("payment_intent", session["payment_intent"] or "")
+    return intent is not None and intent["status"] == "processing"
+
+
+def _needs(session: Object, status: str) -> None:
+    if session["status"] != status:
+        raise ApiError(
+            f"This Checkout Session has a status of `{session['status']}`; this needs `{status}`."
+        )
+
+
+def _needs_pending(world: World, session: Object) -> None:
+    if not awaits_money(world, session):
+        raise ApiError(
+            "This Checkout Session isn't waiting for an asynchronous payment: pay it later first."
+        )
+
+
+def _complete(world: World, session: Object, email: str | None) -> None:
+    session["status"] = "complete"
+    session["url"] = None
+    world.carts[session["id"]].notice = None
+    details = session["customer_details"] or dict.fromkeys(
+        ("address", "business_name", "individual_name", "name", "phone")
+    )
+    details["email"] = details.get("email") or email or "person@example.com"
+    session["customer_details"] = {**details, "tax_exempt": "none", "tax_ids": []}
+    if session["customer"] is None and session["customer_creation"] == "always":
+        session["customer"] = add_customer(world, {"email": details["email"]})["id"]
+
+
+def _set_up(world: World, session: Object, cart: Cart) -> None:
+    intent = world.find(session["setup_intent"] or "") or add_setup_intent(world, session, cart)
+    session["setup_intent"] = intent["id"]
+    intent |= {
+        "status": "succeeded",
+        "payment_method": world.new_id("pm_"),
+        "last_setup_error": None,
+        "customer": session["customer"],
+    }
+    world.emit("setup_intent.succeeded", intent)
+
+
+def _subscribe(world: World, session: Object, cart: Cart, *, paid: bool) -> None:
+    subscription = add_subscription(world, session, cart)
+    invoice = add_invoice(world, session, subscription)
+    subscription["latest_invoice"] = invoice["id"]
+    session["subscription"] = subscription["id"]
+    session["invoice"] = invoice["id"]
+    world.emit("customer.subscription.created", subscription)
+    if paid:
+        _pay_invoice(world, session)
+
+
+def _pay_invoice(world: World, session: Object) -> None:
+    invoice = world.objects["invoice"][session["invoice"]]
+    invoice |= {
+        "status": "paid",
+        "amount_paid": invoice["amount_due"],
+        "amount_remaining": 0,
+    }
+    invoice["status_transitions"]["paid_at"] = world.now()
+    world.emit("invoice.paid", invoice)
+
+
+def _intent(world: World, session: Object, cart: Cart) -> Object:
+    found = world.get("payment_intent", session["payment_intent"] or "")
+    intent = found or add_payment_intent(world, session, cart)
+    intent["customer"] = session["customer"]
+    if session["mode"] == "payment":
+        session["payment_intent"] = intent["id"]
+    return intent
+
+
+def _succeed(world: World, intent: Object) -> None:
+    intent |= {
+        "status": "succeeded",
+        "amount_received": intent["amount"],
+        "last_payment_error": None,
+        "latest_charge": world.new_id("ch_"),
+        "payment_method": intent["payment_method"] or world.new_id("pm_"),
+    }
+    world.emit("payment_intent.succeeded", intent)
+
+
+def _fail(world: World, intent: Object) -> None:
+    intent |= {"status": "requires_payment_method", "last_payment_error": dict(DECLINED)}
+    world.emit("payment_intent.payment_failed", intent)

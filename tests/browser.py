@@ -33,7 +33,7 @@ def chromium_path() -> str | None:
 
 @pytest.fixture(scope="session")
 def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    """One headless Chromium; take a fresh context per test. Without Chromium: skips, fails in CI."""
+    """One headless Chromium; take a context per test. Without Chromium: skips, but fails in CI."""
     path = chromium_path()
     if path is None:
         missing = "Chromium is missing: install it or name it in LINKGATE_CHROMIUM"

@@ -65,7 +65,9 @@ class Pages:
         form_origins: Sequence[str] = (),
         script_url: str = "/static/retry.js",
     ) -> None:
-        self._brand = brand
+        self._name = _shorten(brand.name)
+        self._logo_url = brand.logo_url
+        self._reach = brand.reach
         self._script_url = script_url
         self._languages = read_languages()
         self._environment = Environment(
@@ -154,8 +156,8 @@ class Pages:
             "why": language.say("interstitial", "why"),
         }
         # Whoever follows links could take a web address for the way on; nobody takes mail for it.
-        reach = self._brand.reach
-        words["contact"] = self._contact(language, reach if reach and reach.is_mail else None)
+        mail = self._reach if self._reach and self._reach.is_mail else None
+        words["contact"] = self._contact(language, mail)
         return FormPage.cut(
             200,
             self._policy.headers(language.code, form=True),
@@ -179,7 +181,7 @@ class Pages:
             "seconds_other": language.say("common", "seconds_other", count="{count}"),
             "now": language.say("busy", "now"),
             "button": language.say("busy", "button"),
-            "contact": self._contact(language, self._brand.reach),
+            "contact": self._contact(language, self._reach),
             "script_url": self._script_url,
             "retry_after": str(seconds),
         }
@@ -201,7 +203,7 @@ class Pages:
             "heading": language.say(name, "heading"),
             "lead": self._say(language, name, "lead"),
             "next": self._say(language, name, "next"),
-            "contact": self._contact(language, self._brand.reach),
+            "contact": self._contact(language, self._reach),
         }
         body = encode(self._render("simple", language, campaign, words))
         headers = self._policy.headers(language.code, retry_after=simple.retry_after)
@@ -211,12 +213,13 @@ class Pages:
         self, template: str, language: Language, campaign: str | None, words: Mapping[str, str]
     ) -> str:
         name = _shorten(campaign) if campaign else None
-        title = [part for part in (words.get("heading"), name, self._brand.name) if part]
+        title = [part for part in (words.get("heading"), name, self._name) if part]
         return self._environment.get_template(f"pages/{template}.html").render(
             words,
             lang=language.code,
             css=self._css,
-            brand=self._brand,
+            brand=self._name,
+            logo_url=self._logo_url,
             campaign=name,
             title=Markup(" · ").join(title),
         )
@@ -225,7 +228,7 @@ class Pages:
         return self._languages.get(lang) or self._languages[DEFAULT_LANGUAGE]
 
     def _say(self, language: Language, section: str, key: str) -> Markup:
-        return language.say(section, key, brand=_isolated(self._brand.name))
+        return language.say(section, key, brand=_isolated(self._name))
 
     def _contact(self, language: Language, reach: Contact | None) -> Markup:
         if reach is None:
@@ -233,7 +236,7 @@ class Pages:
         return language.say(
             "common",
             "contact",
-            brand=_isolated(self._brand.name),
+            brand=_isolated(self._name),
             contact=Markup('<a href="{}">{}</a>').format(reach.href, reach.label),
         )
 

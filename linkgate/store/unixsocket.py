@@ -37,12 +37,18 @@ def socket_for(folder: Path, recorded: str | None = None) -> Path:
         return path
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     private = Path(tempfile.gettempdir()) / f"linkgate-{os.geteuid()}-{name}"
-    if recorded:
+    if recorded and Path(recorded).exists():
         private = Path(recorded).parent
-    with suppress(FileExistsError):
-        private.mkdir(mode=0o700)
+    try:
+        with suppress(FileExistsError):
+            private.mkdir(mode=0o700)
+        found = private.lstat()
+    except OSError as error:
+        raise misconfigured(
+            f"the folder's path is too long for a socket, and {private} can't be made "
+            f"({error.strerror}); choose a shorter path"
+        ) from error
     # The attack: another local user makes the folder first and listens in it.
-    found = private.lstat()
     owned = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not owned or found.st_mode & 0o077:
         raise misconfigured(f"{private} is not a private folder of linkgate's user; remove it")

@@ -1,5 +1,6 @@
 """The configuration: sources, what is valid, how problems are told, and what is written out."""
 
+import errno
 import json
 import os
 import re
@@ -677,6 +678,16 @@ class TestWriteNew:
     def test_a_missing_folder_is_told(self) -> None:
         with pytest.raises(ConfigError, match="can't be written"):
             write_new(Path("no/such/a.toml"), "https://go.example.com")
+
+    def test_half_a_file_is_not_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(handle: int, *_: Any, **__: Any) -> None:
+            os.close(handle)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fdopen", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            write_new(Path("a.toml"), "https://go.example.com")
+        assert not Path("a.toml").exists()
 
     def test_what_would_not_load_is_not_written(self) -> None:
         with pytest.raises(ConfigError) as caught:

@@ -212,6 +212,22 @@ class TestStore:
             findings = await examine_store(url.replace("redis://", "redis://weak:pw@"))
         assert "EVAL" in the(findings, "scripts can't be run").mend
 
+    async def test_a_user_who_may_not_ask_about_the_server(self, tmp_path: Path) -> None:
+        with servers.valkey(tmp_path) as url:
+            with closing(Redis.from_url(url)) as admin:
+                categories, commands = ["+@all"], ["-info"]
+                admin.acl_setuser(
+                    "weak",
+                    enabled=True,
+                    passwords=["+pw"],
+                    keys=["*"],
+                    categories=categories,
+                    commands=commands,
+                )
+            findings = await examine_store(url.replace("redis://", "redis://weak:pw@"))
+        assert the(findings, "runs scripts").level is Level.OK
+        assert the(findings, "does not tell about itself").level is Level.WARNING
+
     async def test_a_wrong_password_is_told_and_not_repeated(self, tmp_path: Path) -> None:
         with servers.valkey(tmp_path) as url:
             findings = await examine_store(url.replace("redis://", "redis://me:hunter2@"))

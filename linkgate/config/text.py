@@ -112,8 +112,13 @@ def _write_private(path: Path, text: str) -> None:
     except OSError as error:
         message = f"can't be written: {error.strerror}"
         raise ConfigError([Problem(str(path), message)]) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a file would be in the way of the next try
+        message = f"can't be written: {error.strerror}"
+        raise ConfigError([Problem(str(path), message)]) from None
 
 
 def _toml(values: Mapping[str, TomlValue]) -> str:

@@ -11,7 +11,7 @@ from linkgate.doctor.finding import Finding, Level
 from linkgate.errors import ConfigError, StoreUnavailable
 from linkgate.store.connect import Connection, Script
 
-# The scripts use nothing newer; https://redis.io/docs/latest/operate/oss_and_stack/stack-with-enterprise/release-notes/
+# The oldest that linkgate's tests and scripts are written for.
 LEAST_VERSION = (6, 2)
 # A person's visit waits for at least one round trip.
 SLOW_SECONDS = 0.02
@@ -71,7 +71,15 @@ async def _writes(connection: Connection) -> Finding:
 
 async def _servers(connection: Connection) -> list[Finding]:
     findings: list[Finding] = []
-    for name, info in (await _infos(connection)).items():
+    try:
+        infos = await _infos(connection)
+    except ResponseError as error:
+        message = f"does not tell about itself: {error}"
+        mend = (
+            "let store.url's user run INFO, so that version, persistence and eviction can be seen"
+        )
+        return [_finding(Level.WARNING, message, mend)]
+    for name, info in infos.items():
         where = f" ({name})" if name else ""
         for finding in _examine_server(info):
             told = Finding(finding.area, finding.level, finding.message + where, finding.mend)

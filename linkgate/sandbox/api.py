@@ -105,7 +105,8 @@ class Api:
         self, request: Request, operation: Operation, object_id: str, fault: Fault | None
     ) -> Answer:
         if fault and not fault.executed and fault.at_the_edge:
-            return _ordered(request, fault)
+            cut = Answer(200, {"id": "cut_short", "object": "cut_short"}, request.id)
+            return _ordered(request, fault) if fault.mode == "status" else cut
         sent = forms.decode(request.query if request.method == "GET" else request.body)
         work = self._work(request, operation, object_id, sent, fault)
         if (key := request.idempotency_key) is None:

@@ -62,8 +62,10 @@ class Sandbox:
                 *Controls(self.world, self._api, self.faults, self.ledger, self.courier).handlers(),
             ],
             lifespan=[self._running],
-            exception_handlers={ApiError: _refused},
+            exception_handlers={ApiError: self._refused},
             openapi_config=None,
+            # Whoever runs the sandbox sets up logging; in the demo that is linkgate itself.
+            logging_config=None,
         )
 
     @asynccontextmanager
@@ -83,7 +85,8 @@ class Sandbox:
             await asyncio.sleep(SWEEP_SECONDS)
             self.world.sweep()
 
-
-def _refused(_: object, error: ApiError) -> Response[object]:
-    request_id = "req_sandbox"
-    return Response(error.body(request_id), status_code=error.status)
+    def _refused(self, _: object, error: ApiError) -> Response[object]:
+        body = error.body(self.world.new_id("req_", 14))
+        # A browser that opens a control is asked for the key: it goes in as the user name.
+        headers = {"WWW-Authenticate": 'Basic realm="sandbox"'} if error.status == 401 else {}
+        return Response(body, status_code=error.status, headers=headers)

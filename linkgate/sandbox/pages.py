@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
-from litestar import MediaType, Request, Response, get, post
+from litestar import HttpMethod, MediaType, Request, Response, get, post, route
 from litestar.params import FromPath
 from litestar.response import Redirect
 
@@ -47,7 +47,12 @@ class Pages:
         def style() -> str:
             return self._style
 
-        @get("/c/pay/{session_id:str}", media_type=MediaType.HTML, sync_to_thread=False)
+        @route(
+            "/c/pay/{session_id:str}",
+            http_method=[HttpMethod.GET, HttpMethod.HEAD],
+            media_type=MediaType.HTML,
+            sync_to_thread=False,
+        )
         def show(session_id: FromPath[str]) -> Response[str]:
             return self._show(session_id)
 
@@ -76,14 +81,12 @@ class Pages:
         html = self._templates.get_template(template).render(**values)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(HEADERS))
 
-    def _show(self, session_id: str, status: int = 200) -> Response[str]:
+    def _show(self, session_id: str) -> Response[str]:
         self._world.sweep()
         session = self._world.get("checkout.session", session_id)
-        if session is None:
+        if session is None or session["ui_mode"] != "hosted_page":
             return self._page("gone.html", 404)
-        if session["ui_mode"] != "hosted_page":
-            return self._page("gone.html", 404)
-        return self._page("pay.html", status, **self._facts(session))
+        return self._page("pay.html", 200, **self._facts(session))
 
     def _facts(self, session: Object) -> dict[str, Any]:
         cart = self._world.carts[session["id"]]
@@ -96,7 +99,7 @@ class Pages:
             "items": [_row(item) for item in cart.items],
             "total": None if total is None else written(total, session["currency"]),
             "later": bool(total),
-            "trial": bool(session["amount_subtotal"]) and total == 0,
+            "trial": session["mode"] == "subscription" and total == 0,
             "ends": ends.strftime("%d %B %Y, %H:%M UTC"),
             "email": (session["customer_details"] or {}).get("email"),
             "pending": settle.awaits_money(self._world, session),

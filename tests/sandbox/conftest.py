@@ -1,6 +1,5 @@
 """A sandbox on a real loopback port, a receiver of its webhooks, stripe-python to talk to it."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -53,28 +52,19 @@ class Receiver:
         return [event["type"] for event in self.events]
 
 
-class Server(uvicorn.Server):
-    """uvicorn that leaves the test runner's signal handlers alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
-    server = Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-        if task.done():
-            task.result()
+    """uvicorn in the test's own loop, without its signal handlers and its ticking main loop."""
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
-        await task
+        await server.shutdown()
 
 
 @pytest.fixture

@@ -149,9 +149,9 @@ def _inline_price(world: World, data: dict[str, Any], path: str) -> Object:
 def _shown(world: World, params: dict[str, Any], cart: Cart, customer: Object | None) -> Object:
     mode = params["mode"]
     session_id = world.new_id("cs_test_", 58)
-    total = sum(item["amount_total"] for item in cart.items) if mode != "setup" else None
     trial = {"trial_end", "trial_period_days"} & cart.subscription_data.keys()
-    due = sum(i["amount_total"] for i in cart.items if not trial or not i["price"]["recurring"])
+    charged = [item for item in cart.items if not trial or not item["price"]["recurring"]]
+    total = None if mode == "setup" else sum(item["amount_total"] for item in charged)
     ui_mode = params.get("ui_mode", "hosted_page")
     hosted = ui_mode == "hosted_page"
     return {
@@ -160,7 +160,7 @@ def _shown(world: World, params: dict[str, Any], cart: Cart, customer: Object | 
         **{key: params.get(key) for key in ECHOED},
         "after_expiration": _after_expiration(params.get("after_expiration")),
         "amount_subtotal": total,
-        "amount_total": None if total is None else due,
+        "amount_total": total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "client_secret": None if hosted else f"{session_id}_secret_{world.new_id('', 40)}",
         "collected_information": None,

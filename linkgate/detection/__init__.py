@@ -49,6 +49,7 @@ RULES = Ruleset(
         HeaderRule("agent-crawler-list", declared.agent_crawler_list),
         HeaderRule("agent-spider", declared.agent_spider),
         HeaderRule("agent-words", declared.agent_words),
+        HeaderRule("agent-editor", declared.agent_editor),
         HeaderRule("agent-no-browser", declared.agent_no_browser),
         HeaderRule("hints-headless", declared.hints_headless),
         HeaderRule("accept-missing", consistency.accept_missing),

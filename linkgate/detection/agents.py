@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from linkgate.detection.tables import crawler_list, names_spider, people_pattern, table
+from linkgate.detection.tables import crawler_list, known_names, names_spider, people_names
 from linkgate.detection.verdict import Kind
 
 # A user agent is at most 512 characters (signals.USER_AGENT_LIMIT), so that this is some 20 MB.
@@ -47,7 +47,12 @@ _SAFARI = re.compile(r"Version/(\d{1,3})")
 _IOS = re.compile(r"\((?:iPhone|iPad|iPod)\b[^)]*?OS (\d{1,3})_")
 _IOS_DEVICE = re.compile(r"\((?:iPhone|iPad|iPod)\b")
 _TRIDENT = re.compile(r"MSIE (\d+)|Trident/\d.*rv:(\d+)")
-_ANDROID_MODEL = re.compile(r"(\(Linux; (?:U; )?Android [\d.]+)[^()]*(?:\([^()]*\)[^()]*)*(\))")
+# The phone's model and build: what stands between Android's version (and a language) and the next
+# semicolon. What comes after is the browser's own again.
+_ANDROID_MODEL = re.compile(
+    r"(Android(?: [\d.]+)?;(?: HarmonyOS;)?(?: U;)?(?: [a-z]{2}(?:[-_][A-Za-z]{2,4})?;)?)"
+    r"(?![^;()]*(?:[Bb]ot/|[Ss]pider/|https?:|compatible))[^;()]*"
+)
 # The exact shape of the browsers that most people use. No list can have a name in it, so that the
 # lists (half a millisecond) need not be asked: this is what a flood of made-up Chromes would cost.
 _PLAIN = re.compile(
@@ -95,7 +100,7 @@ def _is_webview(text: str, engine: str, ios: bool) -> bool:
     if engine == "blink":
         return "; wv)" in text or "Version/4.0 Chrome/" in text or "Electron/" in text
     if engine == "webkit":
-        app = people_pattern().search(text) is not None
+        app = people_names().search(text) is not None
         return app or (ios and "Safari/" not in text) or text.endswith("(KHTML, like Gecko)")
     return False
 
@@ -106,18 +111,9 @@ def _declarations(text: str) -> list[Declaration]:
     The lists see it without Android's phone model, where makers put names such as CUBOT or
     "Spider 8", and without the names of apps that people read mail in (data/people.toml).
     """
-    own = people_pattern().sub("", _ANDROID_MODEL.sub(r"\1\2", text))
-    lowered = own.lower()
-    found: dict[tuple[str, str], Declaration] = {}
-
-    def add(source: str, name: str, kind: Kind | None) -> None:
-        found[source, name] = Declaration(source, name, kind or Kind.CRAWLER)
-
-    for source in ("scanners", "previewers", "monitors", "tools", "headless", "words"):
-        for entry in table(source).find(lowered):
-            add(source, entry.name, entry.kind)
-    for entry in crawler_list().find(own):
-        add("crawler-user-agents", entry.name, entry.kind)
+    own = people_names().sub("", _ANDROID_MODEL.sub(r"\1", text))
+    entries = known_names().find(own.lower()) + crawler_list().find(own)
+    found = dict.fromkeys(Declaration(entry.table, entry.name, entry.kind) for entry in entries)
     if names_spider(own):
-        add("user-agents", "Spider", Kind.CRAWLER)
-    return list(found.values())
+        found[Declaration("user-agents", "a spider", Kind.CRAWLER)] = None
+    return list(found)

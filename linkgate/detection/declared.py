@@ -123,7 +123,7 @@ def _declared(agent: UserAgent, *tables: str) -> Finding | None:
     if not found:
         return None
     best = min(found, key=lambda declaration: list(Kind).index(declaration.kind))
-    return automated(f"the user agent names {best.name} ({best.kind})", best.kind)
+    return automated(f"the user agent tells of {best.name} ({best.kind})", best.kind)
 
 
 def agent_scanner(shape: Shape, agent: UserAgent) -> Finding | None:
@@ -188,10 +188,24 @@ def agent_spider(shape: Shape, agent: UserAgent) -> Finding | None:
 def agent_words(shape: Shape, agent: UserAgent) -> Finding | None:
     """General words and addresses by which robots name themselves (data/words.toml).
 
-    Source: RFC 9309, RFC 9110 10.1.5; per entry. Wrong about people: 0.3% for bare words; phone
-    models and apps are taken out first.
+    Source: RFC 9309, RFC 9110 10.1.5; per entry. Wrong about people: bare words hit 0.3%, by phones'
+    models and apps' names, which is why these are taken out first.
     """
     return _declared(agent, "words")
+
+
+_EDITOR = re.compile(r" (?:Code(?: - Insiders)?|Cursor|Trae|Windsurf|Kiro)/[\d.]+ .*Electron/")
+
+
+def agent_editor(shape: Shape, agent: UserAgent) -> Finding | None:
+    """A code editor's browser pane, which its assistant uses as well as its owner.
+
+    Source: crawler-user-agents 1.67 lists VS Code and Trae as agents' browsers (2026). Wrong about
+    people: yes, about a developer who opens a link in the editor; hence suspect and no more.
+    """
+    if not _EDITOR.search(shape.user_agent):
+        return None
+    return suspect("the browser is a code editor's, which its assistant may be driving")
 
 
 # Handsets and text browsers whose user agents never began with Mozilla. Old, but people's.

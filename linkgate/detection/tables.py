@@ -1,15 +1,20 @@
 """The dated tables in data/*.toml, and the two public lists, compiled once and lazily.
 
-A table's entries are tried as one alternation first; only a hit is looked at entry by entry.
+Most user agents name nothing, so that each group of entries is tried as one expression first; only
+where that hits are its entries looked at one by one.
 """
 
 import re
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from linkgate.detection.verdict import Kind
+
+TABLES = ("scanners", "previewers", "monitors", "tools", "headless", "words")
 
 # Tags of crawler-user-agents, and what they are in our words. Anything else is a crawler.
 _TAGS = {
@@ -24,66 +29,89 @@ _CHUNK = 25
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One known thing that a user agent can name."""
+    """One known thing that a user agent can name, and the table that knows it."""
 
+    table: str
     name: str
-    kind: Kind | None
+    kind: Kind
     pattern: re.Pattern[str]
-    source: str
-    date: str
 
 
 class Table:
-    """Entries that are looked for together."""
+    """Groups of entries, each with one expression that matches wherever one of its entries does."""
 
-    def __init__(self, entries: tuple[Entry, ...], chunk: int) -> None:
-        self.entries = entries
-        chunks = [entries[i : i + chunk] for i in range(0, len(entries), chunk)]
-        self._chunks = tuple(
-            (re.compile("|".join(f"(?:{entry.pattern.pattern})" for entry in part)), part)
-            for part in chunks
-        )
+    def __init__(self, groups: Iterable[tuple[str, Sequence[Entry]]]) -> None:
+        self._groups = tuple((re.compile(expression), entries) for expression, entries in groups)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(entry for _, entries in self._groups for entry in entries)
 
     def find(self, text: str) -> list[Entry]:
-        """Every entry that `text` names, in the table's order."""
+        """Every entry that `text` names."""
         return [
             entry
-            for combined, part in self._chunks
-            if combined.search(text)
-            for entry in part
+            for expression, entries in self._groups
+            if expression.search(text)
+            for entry in entries
             if entry.pattern.search(text)
         ]
 
 
-def read_toml(name: str) -> dict[str, object]:
-    """A data file of this package."""
+def read_data(name: str) -> dict[str, Any]:
+    """data/<name>.toml."""
     text = files("linkgate.detection").joinpath("data", f"{name}.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 
 @cache
-def table(name: str) -> Table:
-    """data/<name>.toml. Its patterns are matched against the lower-cased user agent."""
-    entries: list[Entry] = []
-    listed = read_toml(name)["entry"]
-    assert isinstance(listed, list)
-    for item in listed:
-        entries.append(
-            Entry(
-                name=item["name"],
-                kind=Kind(item["kind"]) if "kind" in item else None,
-                pattern=re.compile(item["pattern"]),
-                source=item["source"],
-                date=str(item["date"]),
-            )
-        )
-    return Table(tuple(entries), chunk=max(len(entries), 1))
+def known_names() -> Table:
+    """All of `TABLES`, to be matched against a lower-cased user agent.
+
+    `words` are literals that no letter may precede, or that stand at the beginning if they start
+    with ^; `pattern` is a regular expression.
+    """
+    worded: list[Entry] = []
+    patterned: list[Entry] = []
+    words: list[str] = []
+    patterns: list[str] = []
+    for name in TABLES:
+        for item in read_data(name)["entry"]:
+            kind = Kind(item["kind"])
+            if "words" in item:
+                expression = any_word(item["words"])
+                worded.append(Entry(name, item["name"], kind, re.compile(expression)))
+                words.extend(item["words"])
+            if "pattern" in item:
+                patterned.append(Entry(name, item["name"], kind, re.compile(item["pattern"])))
+                patterns.append(item["pattern"])
+    return Table(((any_word(words), worded), ("|".join(f"(?:{p})" for p in patterns), patterned)))
+
+
+def any_word(words: Iterable[str]) -> str:
+    """An expression for any of the words, factored by their beginnings: some 400 alternatives side
+    by side would each be tried at every letter.
+    """
+    anchored = [word[1:] for word in words if word.startswith("^")]
+    free = [word for word in words if not word.startswith("^")]
+    parts = [f"^{_factored(anchored)}"] if anchored else []
+    return "|".join([*parts, f"(?<![a-z]){_factored(free)}"] if free else parts)
+
+
+def _factored(words: Iterable[str]) -> str:
+    by_letter: dict[str, list[str]] = {}
+    for word in words:
+        if not word:  # a shorter word ends here, and whatever follows makes no difference
+            return ""
+        by_letter.setdefault(word[0], []).append(word[1:])
+    branches = [re.escape(letter) + _factored(rest) for letter, rest in sorted(by_letter.items())]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
 @cache
-def people_pattern() -> re.Pattern[str]:
+def people_names() -> re.Pattern[str]:
     """What to take out of a user agent before it is looked up anywhere (data/people.toml)."""
-    patterns = (entry.pattern.pattern for entry in table("people").entries)
+    patterns = (entry["pattern"] for entry in read_data("people")["entry"])
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
@@ -92,21 +120,19 @@ def crawler_list() -> Table:
     """crawler-user-agents, without what data/exceptions.toml drops from it."""
     import crawleruseragents  # noqa: PLC0415 - 15 ms that a start need not wait for
 
-    dropped = read_toml("exceptions")["drop"]
-    assert isinstance(dropped, list)
-    patterns = {item["pattern"] for item in dropped}
+    dropped = {item["pattern"] for item in read_data("exceptions")["drop"]}
     entries = [
         Entry(
+            table="crawler-user-agents",
             name=plain_name(item["pattern"]),
             kind=next((_TAGS[tag] for tag in item.get("tags", ()) if tag in _TAGS), Kind.CRAWLER),
             pattern=re.compile(item["pattern"]),
-            source="crawler-user-agents",
-            date=item.get("addition_date", ""),
         )
         for item in crawleruseragents.CRAWLER_USER_AGENTS_DATA
-        if item["pattern"] not in patterns
+        if item["pattern"] not in dropped
     ]
-    return Table(tuple(entries), chunk=_CHUNK)
+    chunks = [entries[i : i + _CHUNK] for i in range(0, len(entries), _CHUNK)]
+    return Table(("|".join(entry.pattern.pattern for entry in part), part) for part in chunks)
 
 
 def plain_name(pattern: str) -> str:

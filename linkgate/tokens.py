@@ -15,8 +15,8 @@ meaning; a format that can't be appended to gets a salt of its own (``linkgate.l
 The payload is readable by anyone who holds the link: nothing personal belongs in it.
 """
 
-import base64
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ from urllib.parse import unquote
 from itsdangerous import BadSignature as _BadSignature
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 
 from linkgate.errors import BadSignature, ExpiredToken, MalformedToken
 
@@ -81,13 +82,12 @@ class Reading:
 
 
 def link_id(campaign: str, recipient: str) -> str:
-    """Name the link of `recipient` in `campaign`: "lnk_" and 128 bits of SHA-256 in base32.
+    """Name the link of `recipient` in `campaign`: "lnk_" and 128 bits of SHA-256 in hex.
 
     It follows from the two alone, so issuing the same link again, with a later expiry or in a
     reminder, names the same link: what was paid through one e-mail is paid in all of them.
     """
-    digest = hashlib.sha256(f"{campaign}\0{recipient}".encode()).digest()[:16]
-    return "lnk_" + base64.b32encode(digest).decode().rstrip("=").lower()
+    return "lnk_" + hashlib.sha256(f"{campaign}\0{recipient}".encode()).hexdigest()[:32]
 
 
 class Keyring:
@@ -170,6 +170,13 @@ class LinkTokens:
         raise MalformedToken("this is not shaped like a token")
 
 
+class _HmacSha256(SigningAlgorithm):
+    """What itsdangerous.HMACAlgorithm computes, in one call: half the time of reading a token."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
+
+
 def _signer(keys: Sequence[str], purpose: Purpose) -> Signer:
     # Deriving once here instead of at every call halves the cost of reading a token.
     derived = [
@@ -178,7 +185,7 @@ def _signer(keys: Sequence[str], purpose: Purpose) -> Signer:
         ).derive_key()
         for key in keys
     ]
-    return Signer(derived, key_derivation="none", digest_method=hashlib.sha256)
+    return Signer(derived, key_derivation="none", algorithm=_HmacSha256())
 
 
 def _candidates(text: str) -> Iterator[str]:

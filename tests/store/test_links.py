@@ -1,0 +1,225 @@
+"""The links' part of the store, on fakeredis, on a real Valkey and on a real cluster."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from linkgate.payments import Session, SessionState
+from linkgate.store import keys
+from linkgate.store.connect import Connection
+from linkgate.store.links import Claim, Gate, Links, Visit
+from linkgate.tokens import Link
+
+NOW = int(time.time())
+LINK = Link("spring", "r-1001", NOW + 86_400)
+KEEP = NOW + 90_000
+SESSION = Session("cs_1", "https://pay/1", SessionState.OPEN, 1, NOW, NOW + 1800, 500, "eur")
+
+
+@pytest.fixture
+def links(connection: Connection) -> Links:
+    return Links(connection, visits_kept=5, retention_s=3600)
+
+
+def visit(name: str, decision: str = "mint") -> Visit:
+    return Visit(name, decision, json.dumps({"id": name, "at": float(NOW)}))
+
+
+def claim(
+    owner: str, *, lease_ms: int = 10_000, reuse_ms: int = 60_000, replay_ms: int = 60_000
+) -> Claim:
+    return Claim(owner, lease_ms, reuse_ms, replay_ms)
+
+
+async def mint(links: Links, name: str, session: Session = SESSION, **claimed: int) -> None:
+    entry = await links.enter(LINK, visit(name), claim(name, **claimed))
+    assert entry.gate is Gate.CLAIMED
+    assert await links.settle(LINK, name, replace(session, attempt=entry.attempt), name)
+
+
+async def test_a_page_visit_is_recorded_and_claims_nothing(links: Links) -> None:
+    assert (await links.enter(LINK, visit("v1", "interstitial"), None)).gate is Gate.PAGE
+    row = await links.read(LINK.id)
+    assert row
+    assert [(v["id"], v["decision"]) for v in row.visits] == [("v1", "interstitial")]
+    assert row.fields["campaign"] == "spring"
+    assert row.fields["recipient"] == "r-1001"
+    assert not row.sessions
+
+
+async def test_one_of_many_gets_the_lease(links: Links) -> None:
+    entries = await asyncio.gather(
+        *(links.enter(LINK, visit(f"v{n}"), claim(f"v{n}")) for n in range(50))
+    )
+    assert Counter(entry.gate for entry in entries) == {Gate.CLAIMED: 1, Gate.WAIT: 49}
+
+
+async def test_a_young_open_session_is_used_again(links: Links) -> None:
+    await mint(links, "v1")
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert entry.gate is Gate.REUSE
+    assert entry.session == SESSION
+    row = await links.read(LINK.id)
+    assert row
+    assert {v["id"]: v["outcome"] for v in row.visits} == {"v1": "minted cs_1", "v2": "reused cs_1"}
+
+
+async def test_an_older_session_is_handed_over_to_be_closed(links: Links) -> None:
+    await mint(links, "v1")
+    entry = await links.enter(LINK, visit("v2"), claim("v2", reuse_ms=0))
+    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, SESSION)
+    assert entry.request is None
+
+
+async def test_a_session_that_ran_out_is_not_handed_over(links: Links) -> None:
+    await mint(links, "v1", replace(SESSION, expires_at=NOW - 1))
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, None)
+
+
+async def test_an_attempt_nobody_knows_the_result_of_is_replayed(links: Links) -> None:
+    first = await links.enter(LINK, visit("v1"), claim("v1", lease_ms=1))
+    assert await links.arm(LINK.id, "v1", {"mode": "payment"})
+    await asyncio.sleep(0.02)  # v1's process dies, and its lease runs out
+    second = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert second.gate is Gate.CLAIMED
+    assert (second.attempt, second.attempt_at) == (first.attempt, first.attempt_at)
+    assert second.request == {"mode": "payment"}
+    assert not await links.arm(LINK.id, "v1", {"mode": "setup"})
+
+
+async def test_a_replay_that_came_too_late_is_a_new_attempt(links: Links) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1", lease_ms=1))
+    await links.arm(LINK.id, "v1", {"mode": "payment"})
+    await asyncio.sleep(0.02)
+    entry = await links.enter(LINK, visit("v2"), claim("v2", replay_ms=1))
+    assert (entry.attempt, entry.request) == (2, None)
+
+
+@pytest.mark.parametrize(("settled", "attempt"), [(True, 2), (False, 1)])
+async def test_a_released_attempt_is_spent_or_kept(
+    links: Links, settled: bool, attempt: int
+) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    await links.release(LINK.id, "v1", settled=settled, visit="v1", outcome="busy:\n slow")
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert (entry.gate, entry.attempt) == (Gate.CLAIMED, attempt)
+    row = await links.read(LINK.id)
+    assert row
+    assert {v["id"]: v["outcome"] for v in row.visits}["v1"] == "busy: slow"
+
+
+async def test_only_the_owner_gives_the_lease_back(links: Links) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    await links.release(LINK.id, "v2", settled=True, visit="v2", outcome="")
+    assert (await links.enter(LINK, visit("v3"), claim("v3"))).gate is Gate.WAIT
+
+
+async def test_a_session_that_came_after_the_next_attempt_is_not_taken(links: Links) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1", lease_ms=1))
+    await asyncio.sleep(0.02)
+    await links.enter(LINK, visit("v2"), claim("v2", replay_ms=1))
+    assert not await links.settle(LINK, "v1", SESSION, "v1")
+
+
+async def test_asking_again_records_nothing_twice(links: Links) -> None:
+    for _ in range(3):
+        await links.enter(LINK, visit("v1"), None)
+    await links.enter(LINK, None, claim("v1"))
+    row = await links.read(LINK.id)
+    assert row
+    assert len(row.visits) == 1
+
+
+async def test_the_newest_visits_are_kept(links: Links) -> None:
+    for number in range(9):
+        await links.enter(LINK, visit(f"v{number}"), None)
+    row = await links.read(LINK.id)
+    assert row
+    assert {v["id"] for v in row.visits} == {"v4", "v5", "v6", "v7", "v8"}
+
+
+async def test_a_revoked_link_mints_no_more(links: Links) -> None:
+    assert await links.revoke(LINK.id, NOW, KEEP)
+    assert not await links.revoke(LINK.id, NOW, KEEP)
+    entry = await links.enter(LINK, visit("v1"), claim("v1"))
+    assert entry.gate is Gate.REVOKED
+    row = await links.read(LINK.id)
+    assert row
+    assert row.visits[0]["decision"] == "refuse"
+
+
+@pytest.mark.parametrize("state", [SessionState.PAID, SessionState.PENDING, SessionState.COMPLETE])
+async def test_a_link_that_is_done_mints_no_more(links: Links, state: SessionState) -> None:
+    await mint(links, "v1")
+    await links.hear(LINK.id, replace(SESSION, state=state), event="evt_1", keep_until=KEEP)
+    await links.revoke(LINK.id, NOW, KEEP)
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert (entry.gate, entry.done) == (Gate.DONE, state)
+
+
+async def test_a_payment_that_failed_lets_the_person_try_again(links: Links) -> None:
+    await mint(links, "v1")
+    for number, state in enumerate((SessionState.PENDING, SessionState.FAILED)):
+        heard = replace(SESSION, state=state)
+        await links.hear(LINK.id, heard, event=f"evt_{number}", keep_until=KEEP)
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert (entry.gate, entry.attempt) == (Gate.CLAIMED, 2)
+
+
+async def test_an_event_is_heard_once(links: Links) -> None:
+    paid = replace(SESSION, state=SessionState.PAID)
+    heard = await asyncio.gather(
+        *(links.hear(LINK.id, paid, event="evt_1", keep_until=KEEP) for _ in range(50))
+    )
+    assert [h for h in heard if h is not None] == [(None, paid)]
+
+
+async def test_events_at_the_same_moment_lose_nothing(links: Links) -> None:
+    states = [SessionState.PENDING, SessionState.PAID, SessionState.OPEN, SessionState.EXPIRED]
+    await asyncio.gather(
+        *(
+            links.hear(LINK.id, replace(SESSION, state=state), event=f"evt_{n}", keep_until=KEEP)
+            for n, state in enumerate(states * 5)
+        )
+    )
+    row = await links.read(LINK.id)
+    assert row
+    assert [s.state for s in row.sessions] == [SessionState.PAID]
+    assert row.fields["done"] == "paid"
+
+
+async def test_a_webhook_before_the_answer_is_not_overwritten(links: Links) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    paid = replace(SESSION, state=SessionState.PAID)
+    await links.hear(LINK.id, paid, event="evt_1", keep_until=KEEP)
+    assert await links.settle(LINK, "v1", SESSION, "v1")
+    row = await links.read(LINK.id)
+    assert row
+    assert row.sessions == (paid,)
+
+
+async def test_private_attributes_come_with_the_claim(links: Links) -> None:
+    await links.keep_private(LINK, {"email": "someone@example.com"})
+    entry = await links.enter(LINK, visit("v1"), claim("v1"))
+    assert entry.private == {"email": "someone@example.com"}
+
+
+async def test_nothing_outlives_the_link(links: Links, connection: Connection) -> None:
+    await links.keep_private(LINK, {"email": "someone@example.com"})
+    await mint(links, "v1")
+    await links.hear(
+        LINK.id, replace(SESSION, state=SessionState.PAID), event="evt_1", keep_until=KEEP
+    )
+    for name in (keys.link, keys.visits, keys.sessions, keys.private, keys.events):
+        ttl = await connection.client.ttl(name(LINK.id))
+        assert 86_400 < ttl <= 86_400 + 3600, name.__name__
+
+
+async def test_an_untouched_link_takes_no_memory(links: Links, connection: Connection) -> None:
+    assert await links.read(LINK.id) is None
+    assert not await connection.client.exists(keys.link(LINK.id))

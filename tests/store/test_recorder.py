@@ -1,0 +1,121 @@
+"""The recorder: counts right, writes in batches, waits for a store that is away."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from linkgate.errors import StoreUnavailable
+from linkgate.store import keys, recorder
+from linkgate.store.campaigns import Campaigns
+from linkgate.store.connect import Connection
+from linkgate.store.links import Links, Visit
+from linkgate.store.recorder import Recorder
+from linkgate.tokens import Link
+
+NOW = int(time.time())
+
+
+@pytest.fixture
+def recording(connection: Connection) -> Recorder:
+    return Recorder(connection, visits_kept=5, retention_s=3600)
+
+
+def link(number: int = 0) -> Link:
+    return Link("spring", f"r-{number}", NOW + 86_400)
+
+
+def visit(name: str) -> Visit:
+    return Visit(name, "interstitial", json.dumps({"id": name, "at": NOW}))
+
+
+async def test_what_is_recorded_can_be_read(recording: Recorder, connection: Connection) -> None:
+    recording.count("spring", "visits.scanner", 2)
+    recording.count("spring", "visits.scanner")
+    recording.count("autumn", "visits.tool")
+    recording.visit(link(), link().id, visit("v1"))
+    await recording.flush()
+    assert recording.depth == 0
+    assert await Campaigns(connection).counts("spring") == {"visits.scanner": 3}
+    assert await Campaigns(connection).counts("autumn") == {"visits.tool": 1}
+    row = await Links(connection, visits_kept=5, retention_s=3600).read(link().id)
+    assert row
+    assert [v["id"] for v in row.visits] == ["v1"]
+    assert row.fields["recipient"] == "r-0"
+    assert 0 < await connection.client.ttl(keys.visits(link().id)) <= 86_400 + 3600
+    assert 0 < await connection.client.ttl(keys.link(link().id)) <= 86_400 + 3600
+
+
+async def test_a_storm_on_one_link_keeps_its_newest_visits(
+    recording: Recorder, connection: Connection
+) -> None:
+    for number in range(1000):
+        recording.visit(link(), link().id, visit(f"v{number:04}"))
+    await recording.flush()
+    assert await connection.client.llen(keys.visits(link().id)) == 5
+
+
+async def test_a_batch_is_counted_once_however_often_it_is_written(
+    recording: Recorder, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = connection.script
+    lost = iter([True, False])
+
+    async def losing_the_answer(*args: Any) -> Any:
+        answer = await run(*args)
+        if next(lost, False):
+            raise StoreUnavailable("the connection broke after the script ran")
+        return answer
+
+    monkeypatch.setattr(connection, "script", losing_the_answer)
+    recording.count("spring", "visits.tool", 7)
+    with pytest.raises(StoreUnavailable):
+        await recording.flush()
+    recording.count("spring", "visits.tool", 1)
+    await recording.flush()
+    assert await Campaigns(connection).counts("spring") == {"visits.tool": 8}
+
+
+async def test_a_store_that_is_away_is_waited_for(
+    recording: Recorder, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.01)
+    run, away = connection.script, True
+
+    async def sometimes(*args: Any) -> Any:
+        if away:
+            raise StoreUnavailable("away")
+        return await run(*args)
+
+    monkeypatch.setattr(connection, "script", sometimes)
+    recording.start()
+    recording.count("spring", "visits.tool")
+    recording.visit(link(), link().id, visit("v1"))
+    await asyncio.sleep(0.05)
+    assert recording.depth == 1
+    away = False
+    async with asyncio.timeout(5):
+        while recording.depth:
+            await asyncio.sleep(0.01)
+    await recording.stop()
+    assert await Campaigns(connection).counts("spring") == {"visits.tool": 1}
+
+
+async def test_a_full_buffer_lets_go_and_says_so(
+    recording: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 3)
+    for number in range(5):
+        recording.count("spring", "visits.tool")
+        recording.visit(link(number), link(number).id, visit(f"v{number}"))
+    assert (recording.depth, recording.let_go) == (3, 2)
+    await recording.flush()
+
+
+async def test_stopping_writes_what_is_left(recording: Recorder, connection: Connection) -> None:
+    recording.start()
+    recording.count("spring", "visits.tool")
+    await recording.stop()
+    assert await Campaigns(connection).counts("spring") == {"visits.tool": 1}

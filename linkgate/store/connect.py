@@ -216,12 +216,21 @@ class _EmbeddedConnection(UnixDomainSocketConnection):
 
     async def _connect(self) -> None:
         try:
-            await super()._connect()  # type: ignore[no-untyped-call]
-        except (ConnectionRefusedError, FileNotFoundError):
+            await self._open()
+        except (OSError, redis_errors.ConnectionError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            await self.disconnect(nowait=True)
             # What it raises, redis-py turns into its ConnectionError, and the guard turns back.
             await self._server.revive()
             self.path = str(self._server.socket)
-            await super()._connect()  # type: ignore[no-untyped-call]
+            await self._open()
+
+    async def _open(self) -> None:
+        await super()._connect()  # type: ignore[no-untyped-call]
+        # Tells a server that another process has just started and that still loads its data.
+        await self.send_command("PING", check_health=False)
+        await self.read_response()
 
 
 def _common(timeout: float) -> dict[str, Any]:

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 ANSWER_SECONDS = 15.0
 # One that answers LOADING is reading its file, at very roughly 100 MB a second.
 LOADING_SECONDS = 600.0
+# A server that is killed while it starts is started again, this often in all.
+START_ATTEMPTS = 3
 # A server that lives but has no socket is about to open or close it, or had it deleted.
 UNREACHABLE_SECONDS = 5.0
 STOP_SECONDS = 15.0
@@ -126,15 +128,18 @@ class EmbeddedServer:
 
     def _ensure(self) -> None:
         """Find the living server or start one; the caller holds start.lock."""
-        self.socket = socket_for(self.folder.path, self._recorded()[1])
-        if probe(self.socket) is State.ABSENT:
-            server_lock = self._take_server_lock()
-            if server_lock is not None:
-                try:
-                    self._launch(server_lock)
-                finally:
-                    os.close(server_lock)
-        self._wait_until_ready()
+        for _ in range(START_ATTEMPTS):
+            self.socket = socket_for(self.folder.path, self._recorded()[1])
+            if probe(self.socket) is State.ABSENT:
+                server_lock = self._take_server_lock()
+                if server_lock is not None:
+                    try:
+                        self._launch(server_lock)
+                    finally:
+                        os.close(server_lock)
+            if self._became_ready():
+                return
+        raise self._failed("was killed again and again while it started")
 
     def _take_server_lock(self) -> int | None:
         """The lock to start a server with, or None when one has its socket after all."""
@@ -219,17 +224,31 @@ class EmbeddedServer:
         }
         return [str(binary), *(part for name in options for part in (f"--{name}", options[name]))]
 
-    def _wait_until_ready(self) -> None:
+    def _became_ready(self) -> bool:
+        """Wait for the server to answer; False when it was killed meanwhile."""
         started = time.monotonic()
         while (state := probe(self.socket)) is not State.READY:
             if self._closing.is_set():
                 raise StoreUnavailable("the embedded store is closing")
-            if self._process is not None and self._process.poll() is not None:
-                raise self._failed(f"ended with status {self._process.returncode}")
+            if state is State.ABSENT and not self._lives():
+                status = self._process.wait() if self._process else 0
+                self._process = None
+                if status > 0:
+                    raise self._failed(f"ended with status {status}")
+                return False
             limit = LOADING_SECONDS if state is State.LOADING else ANSWER_SECONDS
             if time.monotonic() > started + limit:
                 raise self._failed("doesn't answer")
             time.sleep(POLL_SECONDS)
+        return True
+
+    def _lives(self) -> bool:
+        """Whether a server holds its lock, with or without a socket."""
+        descriptor = self.folder.open("server.lock")
+        try:
+            return not lock(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _recorded(self) -> tuple[int, str | None]:
         """The pid (0 for none) and the socket that the last starter wrote down."""
@@ -268,15 +287,11 @@ class EmbeddedServer:
     def _stop(self) -> None:
         if not shut_down(self.socket):
             return
-        descriptor = self.folder.open("server.lock")
-        try:
-            until = time.monotonic() + STOP_SECONDS
-            while not lock(descriptor):
-                if time.monotonic() > until:
-                    raise self._failed("does not stop")
-                time.sleep(POLL_SECONDS)
-        finally:
-            os.close(descriptor)
+        until = time.monotonic() + STOP_SECONDS
+        while self._lives():
+            if time.monotonic() > until:
+                raise self._failed("does not stop")
+            time.sleep(POLL_SECONDS)
         if self._process is not None:
             self._process.wait()
         if self.socket.parent != self.folder.path:

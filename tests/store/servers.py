@@ -27,7 +27,7 @@ def valkey(folder: Path, *options: str) -> Iterator[str]:
 def cluster(folder: Path) -> Iterator[str]:
     """A cluster of three primaries without replicas; yields its `store.url`."""
     with ExitStack() as stack:
-        nodes = []
+        nodes: list[Redis] = []
         for index in range(NODES):
             bus = _free_port()
             node = stack.enter_context(
@@ -39,14 +39,13 @@ def cluster(folder: Path) -> Iterator[str]:
                 )
             )
             first, end = SLOTS * index // NODES, SLOTS * (index + 1) // NODES
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            _ask(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
             # Distinct epochs spare the nodes the rounds in which they would settle on them.
-            node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+            _ask(node, "CLUSTER", "SET-CONFIG-EPOCH", index + 1)
             if nodes:
-                nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", _port(node), bus)
+                _ask(nodes[0], "CLUSTER", "MEET", "127.0.0.1", _port(node), bus)
             nodes.append(node)
-        for node in nodes:
-            _wait_for(lambda node=node: _is_whole(node), "the cluster to be whole")
+        _wait_for(lambda: all(map(_is_whole, nodes)), "the cluster to be whole")
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{_port(node)}" for node in nodes)
 
 
@@ -83,8 +82,13 @@ def _answers(client: Redis) -> bool:
 
 
 def _is_whole(node: Redis) -> bool:
-    info = str(node.execute_command("CLUSTER", "INFO"))
+    info = str(_ask(node, "CLUSTER", "INFO"))
     return "cluster_state:ok" in info and f"cluster_known_nodes:{NODES}" in info
+
+
+def _ask(node: Redis, *command: str | int) -> object:
+    answer: object = node.execute_command(*command)  # type: ignore[no-untyped-call]
+    return answer
 
 
 def _wait_for(condition: Callable[[], bool], what: str) -> None:

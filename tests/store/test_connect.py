@@ -96,11 +96,13 @@ async def test_a_connection_that_was_cut_is_made_again(
 ) -> None:
     connection = await Connection.open(request.getfixturevalue(f"{kind}_url"))
     other = await Connection.open(request.getfixturevalue(f"{kind}_url"))
-    await connection.client.flushall()
+    await other.client.flushall()
     await connection.script(INCREMENT, ["{a}:n"], [1])
-    for node in connection.client.get_primaries() if kind == "cluster" else [None]:
-        target = {"target_nodes": node} if node else {}
-        await other.client.execute_command("CLIENT", "KILL", "TYPE", "normal", **target)
+    client: Any = other.client
+    for target in (
+        [{"target_nodes": n} for n in client.get_primaries()] if other.is_cluster else [{}]
+    ):
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", **target)
     assert await connection.script(INCREMENT, ["{a}:n"], [1]) == 2
     await connection.close()
     await other.close()

@@ -2,12 +2,11 @@ import asyncio
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +186,8 @@ async def test_raw_commands_and_pipelines_bring_it_back(folder: Path) -> None:
             assert await client.get("n") == "1"
         os.kill(await pid_of(connection), signal.SIGKILL)
         async with connection.guard() as client:
-            assert await client.pipeline(transaction=True).get("n").execute() == ["1"]
+            pipeline: Any = client.pipeline(transaction=True)
+            assert await pipeline.get("n").execute() == ["1"]
     await connection.close()
 
 
@@ -256,28 +256,66 @@ async def test_a_broken_file_is_reported_with_the_servers_words(folder: Path) ->
         await open_store(folder)
 
 
+@asynccontextmanager
+async def loading_server(folder: Path) -> AsyncIterator[list[bytes]]:
+    """Another process's server, which loads for a while; yields what it is asked."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await reader.read(1000):
+            heard.append(command)
+            if b"SETINFO" in command:
+                writer.write(b"+OK\r\n" * command.count(b"SETINFO"))
+            elif len(heard) < 8:
+                writer.write(b"-LOADING wait\r\n")
+            else:
+                writer.write(b":42\r\n" if b"EVALSHA" in command else b"+PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, folder / "valkey.sock")
+    yield heard
+    server.close()
+
+
 async def test_it_waits_while_a_server_loads(folder: Path) -> None:
     folder.mkdir()
-    heard: list[bytes] = []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / "valkey.sock"))
-        listener.listen()
-
-        def serve() -> None:
-            for reply in (b"-LOADING wait\r\n", b"-LOADING wait\r\n", b"+PONG\r\n", b""):
-                channel, _ = listener.accept()
-                with channel:
-                    heard.append(channel.recv(100))
-                    channel.sendall(reply)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
+    async with loading_server(folder) as heard:
         server = EmbeddedServer(folder)
         await server.start()
-        assert not (folder / "server.lock").exists()
+        # Nobody started a second one.
+        assert server._recorded()[0] == 0
         await server.close()
-        thread.join()
-    assert heard == [b"PING\r\n"] * 3 + [b"SHUTDOWN NOSAVE\r\n"]
+    assert heard == [b"PING\r\n"] * 8 + [b"SHUTDOWN NOSAVE\r\n"]
+
+
+async def test_a_visit_waits_while_another_process_has_the_server_load(folder: Path) -> None:
+    connection = await open_store(folder)
+    killed = await pid_of(connection)
+    os.kill(killed, signal.SIGKILL)
+    (folder / "valkey.sock").unlink()
+    async with loading_server(folder):
+        assert await count(connection) == 42
+        await connection.close()
+
+
+async def test_a_server_that_is_killed_while_it_starts_is_started_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = EmbeddedServer._launch
+    killed: list[int] = []
+
+    def launch_and_kill(self: EmbeddedServer, server_lock: int) -> None:
+        launch(self, server_lock)
+        if not killed:
+            assert self._process is not None
+            self._process.kill()
+            killed.append(self._process.pid)
+
+    monkeypatch.setattr(EmbeddedServer, "_launch", launch_and_kill)
+    connection = await open_store(folder)
+    assert await pid_of(connection) not in killed
+    assert killed
+    await connection.close()
 
 
 async def test_starts_that_fail_are_not_repeated_at_once(
@@ -330,7 +368,7 @@ async def test_the_server_never_sees_linkgates_environment(
         seen.append(kwargs["env"])
         return popen(*args, **kwargs)
 
-    monkeypatch.setattr(embedded.subprocess, "Popen", spy)
+    monkeypatch.setattr(subprocess, "Popen", spy)
     connection = await open_store(folder)
     await connection.close()
     assert seen == [{}]

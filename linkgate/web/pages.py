@@ -107,6 +107,7 @@ class Pages:
     ) -> Page:
         """The page with the one button; pressing it POSTs `challenge` to `action`.
 
+        An empty `campaign` (the store can't be asked) leaves the brand's name in its place.
         `session_minutes` is how long the checkout stays open once opened; 0 for a destination that
         is no checkout, and the page then speaks of none. `again` asks kindly for a second press,
         for when the first one's challenge was stale. Raises `ValueError` if `action` or
@@ -212,7 +213,7 @@ class Pages:
     def _render(
         self, template: str, language: Language, campaign: str | None, words: Mapping[str, str]
     ) -> str:
-        name = _shorten(campaign) if campaign else None
+        name = _shorten((campaign or "").strip())
         title = [part for part in (words.get("heading"), name, self._name) if part]
         return self._environment.get_template(f"pages/{template}.html").render(
             words,

@@ -365,6 +365,19 @@ def test_the_sender_can_be_reached(contact: str, href: str | None, label: str) -
     assert not without.all("a")
 
 
+@pytest.mark.parametrize("campaign", ["", "  "])
+def test_the_button_is_there_when_the_campaign_can_not_be_read(pages: Pages, campaign: str) -> None:
+    for page in (interstitial(pages, campaign=campaign), busy(pages, campaign=campaign)):
+        outline = Outline(page)
+        assert len(outline.all("button")) == 1
+        assert b"None" not in page.body
+        assert b"<bdi></bdi>" not in page.body
+        assert b" \xc2\xb7  \xc2\xb7" not in page.body
+    title = re.search(r"<title>(.*)</title>", interstitial(pages, campaign=campaign).body.decode())
+    assert title is not None
+    assert title[1] == "Fernhill Books"
+
+
 def test_pages_work_without_a_campaign_and_without_a_logo() -> None:
     pages = Pages(brand(logo_url=None, contact=None))
     for name in SIMPLE:

@@ -1,0 +1,69 @@
+"""The API's links."""
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+
+from linkgate.gateway import Gateway
+from linkgate.issuing import Desk, Issued, NewLink, Picture
+from linkgate.store.apikeys import Scope
+from linkgate.web.api.auth import needs
+from linkgate.web.api.body import JsonBody, JsonObject
+from linkgate.web.api.documents import BODY, errors
+
+ApiRequest = Request[None, None, State]
+
+
+@post(
+    "/links",
+    dto=JsonBody[NewLink],
+    return_dto=None,
+    security=needs(Scope.LINKS_WRITE),
+    responses=errors(409, *BODY),
+    summary="Create a link",
+)
+async def create_link(request: ApiRequest, data: JsonObject | None = None) -> Response[Issued]:
+    """Sign one recipient's link into a campaign; only private attributes are stored."""
+    gateway: Gateway = request.app.state.gateway
+    issued = await _desk(gateway).issue(data or {}, gateway.clock())
+    location = f"{gateway.config.server.public_url}/api/v1/links/{issued.id}"
+    return Response(issued, headers={"location": location})
+
+
+@get(
+    "/links/{name:str}",
+    security=needs(Scope.STATS_READ, Scope.LINKS_WRITE),
+    responses=errors(404),
+    summary="Read a link",
+)
+async def read_link(request: ApiRequest, name: str) -> Picture:
+    """Return a link with its visits and sessions, by its id or by any of its tokens.
+
+    A link that nobody has visited is stored nowhere, so only its token is known.
+    """
+    gateway: Gateway = request.app.state.gateway
+    return await _desk(gateway).picture(name, gateway.clock())
+
+
+@post(
+    "/links/{name:str}/revoke",
+    status_code=200,
+    security=needs(Scope.LINKS_WRITE),
+    responses=errors(404),
+    summary="Revoke a link",
+)
+async def revoke_link(request: ApiRequest, name: str) -> Picture:
+    """Make a link lead nowhere, for good, by its id or by any of its tokens."""
+    gateway: Gateway = request.app.state.gateway
+    return await _desk(gateway).revoke(name, gateway.clock())
+
+
+def _desk(gateway: Gateway) -> Desk:
+    return Desk(
+        gateway.store,
+        gateway.tokens,
+        gateway.config.server.public_url,
+        gateway.config.links,
+    )
+
+
+handlers = (create_link, read_link, revoke_link)

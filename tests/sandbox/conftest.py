@@ -1,5 +1,6 @@
 """A sandbox on a real loopback port, a receiver of its webhooks, stripe-python to talk to it."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -64,6 +65,11 @@ async def serving(app: Any) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
+        # uvicorn looks for closed connections only ten times a second.
+        for _ in range(20):
+            if not server.server_state.connections:
+                break
+            await asyncio.sleep(0.005)
         await server.shutdown()
 
 

@@ -1,0 +1,183 @@
+"""The hosted pay page: what it shows, what its buttons do, and a real browser pressing them."""
+
+import html
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import async_playwright
+
+from tests.sandbox.conftest import Live, Receiver
+
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+
+
+def page_of(session: Any) -> str:
+    return str(session.url).partition("#")[0]
+
+
+async def read(live: Live, url: str) -> tuple[int, str, Any]:
+    async with live.http.get(url) as response:
+        return response.status, html.unescape(await response.text()), response.headers
+
+
+async def press(live: Live, session: Any, button: str, **form: str) -> tuple[int, str]:
+    async with live.http.post(
+        f"{page_of(session)}/{button}", data=form, allow_redirects=False
+    ) as response:
+        return response.status, response.headers.get("Location", "")
+
+
+async def test_the_page_says_what_is_bought_and_that_no_money_moves(live: Live) -> None:
+    session = await live.session(client_reference_id="link-7")
+    status, text, headers = await read(live, session.url)
+    assert status == 200
+    for words in ("Sandbox", "No money moves", "Linkgate workshop ticket", "€49.00", "link-7"):
+        assert words in text
+    assert "noindex" in headers["X-Robots-Tag"]
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+async def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(live: Live) -> None:
+    session = await live.session()
+    _, text, _ = await read(live, session.url)
+    assert re.findall(r'(?:src|href)="(?!/c/|data:)[^"]*"', text) == []
+    assert "<script" not in text
+    assert " style=" not in text
+
+
+async def test_what_a_creator_writes_is_escaped(live: Live) -> None:
+    data = {
+        "currency": "eur",
+        "unit_amount": 500,
+        "product_data": {"name": "<script>alert(1)</script>"},
+    }
+    session = await live.session(line_items=[{"price_data": data, "quantity": 1}])
+    async with live.http.get(session.url) as response:
+        assert "<script" not in await response.text()
+
+
+async def test_head_answers_like_get(live: Live) -> None:
+    session = await live.session()
+    async with live.http.head(page_of(session)) as response:
+        assert response.status == 200
+
+
+async def test_fail_keeps_the_session_open_with_a_notice(live: Live, receiver: Receiver) -> None:
+    session = await live.session()
+    assert await press(live, session, "fail") == (303, f"/c/pay/{session.id}")
+    assert "Your card was declined" in (await read(live, session.url))[1]
+    await live.sandbox.courier.settled()
+    assert receiver.kinds == ["payment_intent.payment_failed"]
+    assert receiver.events[0]["data"]["object"]["last_payment_error"]["code"] == "card_declined"
+    after = await live.sessions.retrieve_async(session.id)
+    assert (after.status, after.payment_status) == ("open", "unpaid")
+    status, where = await press(live, session, "pay")
+    assert (status, where) == (303, f"https://shop.example.com/thanks?s={session.id}")
+    paid = await live.sessions.retrieve_async(session.id)
+    assert paid.payment_intent == receiver.events[0]["data"]["object"]["id"]
+
+
+async def test_cancel_goes_back_and_leaves_the_session_open(live: Live) -> None:
+    session = await live.session()
+    assert await press(live, session, "cancel") == (303, "https://shop.example.com/cart?from=mail")
+    assert (await live.sessions.retrieve_async(session.id)).status == "open"
+
+
+async def test_a_used_page_offers_no_payment(live: Live) -> None:
+    session = await live.session()
+    await press(live, session, "pay")
+    _, text, _ = await read(live, session.url)
+    assert "complete and paid" in text
+    assert "<form" not in text
+    assert await press(live, session, "pay") == (303, f"/c/pay/{session.id}")
+    assert live.sandbox.world.created["payment_intent"] == 1
+
+
+async def test_an_expired_page_offers_no_payment(live: Live) -> None:
+    session = await live.session()
+    await live.sessions.expire_async(session.id)
+    _, text, _ = await read(live, session.url)
+    assert "expired" in text
+    assert "<form" not in text
+    assert await press(live, session, "pay") == (303, f"/c/pay/{session.id}")
+    assert (await live.sessions.retrieve_async(session.id)).payment_status == "unpaid"
+
+
+@pytest.mark.parametrize(
+    ("button", "status", "kind", "words"),
+    [
+        ("settle", "paid", "checkout.session.async_payment_succeeded", "complete and paid"),
+        ("fail-async", "unpaid", "checkout.session.async_payment_failed", "Nothing was paid"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["payment", "subscription"])
+async def test_pay_later_is_decided_on_a_control_page(
+    live: Live, receiver: Receiver, mode: str, button: str, status: str, kind: str, words: str
+) -> None:
+    price = "price_demo_once" if mode == "payment" else "price_demo_monthly"
+    session = await live.session(mode=mode, line_items=[{"price": price, "quantity": 1}])
+    await press(live, session, "pay-later")
+    pending = await live.sessions.retrieve_async(session.id)
+    assert (pending.status, pending.payment_status) == ("complete", "unpaid")
+    assert "Waiting for the money" in (await read(live, session.url))[1]
+    await press(live, session, button)
+    await live.sandbox.courier.settled()
+    assert (await live.sessions.retrieve_async(session.id)).payment_status == status
+    assert receiver.kinds.count("checkout.session.completed") == 1
+    assert receiver.kinds.count(kind) == 1
+    assert words in (await read(live, session.url))[1]
+    code, told = await live.control(f"sessions/{session.id}/settle")
+    assert (code, "isn't waiting" in told["error"]["message"]) == (400, True)
+
+
+async def test_no_such_session_is_404(live: Live) -> None:
+    for path in ("/c/pay/cs_test_none", "/c/recover/none"):
+        status, text, headers = await read(live, live.url + path)
+        assert (status, "no such page" in text) == (404, True)
+        assert "noindex" in headers["X-Robots-Tag"]
+
+
+async def test_a_recovery_page_opens_a_fresh_copy(live: Live, receiver: Receiver) -> None:
+    session = await live.session(
+        after_expiration={"recovery": {"enabled": True}}, metadata={"linkgate_link": "l"}
+    )
+    expired = await live.sessions.expire_async(session.id)
+    url = expired.after_expiration.recovery.url
+    async with live.http.get(url, allow_redirects=False) as response:
+        assert response.status == 303
+    (fresh,) = (await live.sessions.list_async({"status": "open"})).data
+    assert fresh.id != session.id
+    assert fresh.recovered_from == session.id
+    assert fresh.metadata.to_dict() == {"linkgate_link": "l"}
+    assert fresh.amount_total == session.amount_total
+    await press(live, fresh, "pay")
+    await live.sandbox.courier.settled()
+    assert receiver.events[-1]["data"]["object"]["recovered_from"] == session.id
+
+
+async def test_a_person_pays_in_a_real_browser_on_a_phone(live: Live, receiver: Receiver) -> None:
+    session = await live.session(success_url=f"{live.url}/?s={{CHECKOUT_SESSION_ID}}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=list(CHROMIUM)
+        )
+        context = await browser.new_context(
+            viewport={"width": 360, "height": 740}, java_script_enabled=False
+        )
+        page = await context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        await page.goto(session.url)
+        box = await page.locator("main").bounding_box()
+        assert box is not None
+        assert box["width"] <= 360
+        await page.get_by_label("E-mail").fill("mina@example.com")
+        await page.get_by_role("button", name="Pay €49.00").click()
+        assert page.url == f"{live.url}/?s={session.id}"
+        assert complaints == []
+        await browser.close()
+    await live.sandbox.courier.settled()
+    assert receiver.events[-1]["data"]["object"]["customer_details"]["email"] == "mina@example.com"

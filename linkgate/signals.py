@@ -170,8 +170,8 @@ def _through(
             protos = _items(chains.get(b"x-forwarded-proto", b""))
     address, depth = _client(hops, peer, proxies)
     # Read at the same depth: entries further left were sent by the visitor, not by a trusted hop.
-    proto = protos[max(len(protos) - depth, 0)].lower() if protos else scheme
-    return address, proto in {"https", "wss"}
+    proto = protos[max(len(protos) - depth, 0)].lower() if protos else ""
+    return address, (proto or scheme) == "https"
 
 
 def _client(hops: Sequence[str], peer: str, proxies: TrustedProxies) -> tuple[str, int]:

@@ -42,7 +42,8 @@ class UserAgent:
 
 
 _BLINK = re.compile(r"Chrom(?:e|ium)/(\d{1,4})")
-_GECKO = re.compile(r"Gecko/\S+ .*Firefox/(\d{1,4})")
+_GECKO = re.compile(r"Gecko/\S+ .*(?:Firefox|Thunderbird)/(\d{1,4})")
+_GOANNA = re.compile(r"Goanna/\d")  # Pale Moon and kin; they call themselves Firefox in vain
 _SAFARI = re.compile(r"Version/(\d{1,3})")
 _IOS = re.compile(r"\((?:iPhone|iPad|iPod)\b[^)]*?OS (\d{1,3})_")
 _IOS_DEVICE = re.compile(r"\((?:iPhone|iPad|iPod)\b")
@@ -82,6 +83,8 @@ def read_agent(text: str) -> UserAgent:
 def _engine(text: str) -> tuple[str, int]:
     if found := _TRIDENT.search(text):
         return "trident", int(found[1] or found[2])
+    if _GOANNA.search(text):
+        return "goanna", 0
     if not _IOS_DEVICE.search(text):  # there, Chrome and Firefox are WebKit too
         for engine, pattern in (("blink", _BLINK), ("gecko", _GECKO)):
             if found := pattern.search(text):

@@ -19,6 +19,11 @@ def accepts_pages(shape: Shape) -> bool:
     return any(page in accept for page in _PAGES)
 
 
+def names_language(shape: Shape) -> bool:
+    """Whether Accept-Language holds a language, and not only `*`."""
+    return any(letter.isalpha() for letter in shape.accept_language)
+
+
 def expects_fetch_metadata(shape: Shape, agent: UserAgent) -> bool:
     """Whether the claimed browser is sure to send Sec-Fetch-* here. Apps' browsers are not."""
     since = FETCH_METADATA_SINCE.get(agent.engine)
@@ -54,7 +59,7 @@ def language_missing(shape: Shape, agent: UserAgent) -> Finding | None:
     Source: every browser sends its user's languages, Tor `en-US`; HTTP libraries and Node's fetch
     don't. Wrong about people: with some apps' browsers, hence suspect.
     """
-    if not agent.browser or any(letter.isalpha() for letter in shape.accept_language):
+    if not agent.browser or names_language(shape):
         return None
     return suspect("it calls itself a browser and sends no language")
 

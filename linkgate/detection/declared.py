@@ -7,11 +7,11 @@ import re
 
 from linkgate.detection.agents import UserAgent
 from linkgate.detection.rules import Finding, Shape
-from linkgate.detection.verdict import Kind, Standing
+from linkgate.detection.verdict import Kind, Standing, narrowest
 from linkgate.signals import USER_AGENT_LIMIT, Signals
 
 
-def automated(reason: str, kind: Kind) -> Finding:
+def automated(reason: str, kind: Kind | None = None) -> Finding:
     return Finding(Standing.AUTOMATED, reason, kind)
 
 
@@ -27,7 +27,7 @@ def method(shape: Shape, agent: UserAgent) -> Finding | None:
     """
     if shape.method in {"GET", "POST"}:
         return None
-    return automated(f"the method is {shape.method or 'empty'}, which opens no page", Kind.TOOL)
+    return automated(f"the method is {shape.method or 'empty'}, which opens no page")
 
 
 def _purposes(shape: Shape | Signals) -> str:
@@ -76,7 +76,7 @@ def agent_missing(shape: Shape, agent: UserAgent) -> Finding | None:
     """
     if shape.user_agent.strip(" -\t\"'"):
         return None
-    return automated("there is no user agent", Kind.TOOL)
+    return automated("there is no user agent")
 
 
 _PLACEHOLDER = re.compile(
@@ -101,7 +101,7 @@ def agent_absurd(shape: Shape, agent: UserAgent) -> Finding | None:
     if not text:
         return None
     if _PLACEHOLDER.fullmatch(text):
-        return automated("the user agent is a placeholder", Kind.TOOL)
+        return automated("the user agent is a placeholder")
     if _HOSTILE.search(text):
         return automated("the user agent carries an attack", Kind.SCANNER)
     return None
@@ -118,12 +118,12 @@ def agent_overlong(shape: Shape, agent: UserAgent) -> Finding | None:
     return suspect(f"the user agent has {USER_AGENT_LIMIT} characters or more")
 
 
-def _declared(agent: UserAgent, *tables: str) -> Finding | None:
-    found = [declaration for declaration in agent.declared if declaration.table in tables]
+def _declared(agent: UserAgent, table: str, verb: str = "names") -> Finding | None:
+    found = [declaration for declaration in agent.declared if declaration.table == table]
     if not found:
         return None
-    best = min(found, key=lambda declaration: list(Kind).index(declaration.kind))
-    return automated(f"the user agent tells of {best.name} ({best.kind})", best.kind)
+    names = ", ".join(declaration.name for declaration in found[:3])
+    return automated(f"the user agent {verb} {names}", narrowest(d.kind for d in found))
 
 
 def agent_scanner(shape: Shape, agent: UserAgent) -> Finding | None:
@@ -188,10 +188,10 @@ def agent_spider(shape: Shape, agent: UserAgent) -> Finding | None:
 def agent_words(shape: Shape, agent: UserAgent) -> Finding | None:
     """General words and addresses by which robots name themselves (data/words.toml).
 
-    Source: RFC 9309, RFC 9110 10.1.5; per entry. Wrong about people: bare words hit 0.3%, by phones'
-    models and apps' names, which is why these are taken out first.
+    Source: RFC 9309, RFC 9110 10.1.5; per entry. Wrong about people: bare words hit 0.3%, for
+    phones' models and apps' names, which is why these are taken out first.
     """
-    return _declared(agent, "words")
+    return _declared(agent, "words", "holds")
 
 
 _EDITOR = re.compile(r" (?:Code(?: - Insiders)?|Cursor|Trae|Windsurf|Kiro)/[\d.]+ .*Electron/")
@@ -237,10 +237,10 @@ def agent_no_browser(shape: Shape, agent: UserAgent) -> Finding | None:
     if text.startswith("Mozilla/"):
         if _ENGINE.search(text):
             return None
-        return automated("the user agent begins like a browser's and names no engine", Kind.TOOL)
+        return automated("the user agent begins like a browser's and names no engine")
     if _OTHER_BROWSER.match(text):
         return None
-    return automated("the user agent does not begin like a browser's", Kind.TOOL)
+    return automated("the user agent does not begin like a browser's")
 
 
 def hints_headless(shape: Shape, agent: UserAgent) -> Finding | None:

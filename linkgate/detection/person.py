@@ -3,7 +3,7 @@ something speaks against them.
 """
 
 from linkgate.detection.agents import UserAgent
-from linkgate.detection.consistency import accepts_pages, expects_fetch_metadata
+from linkgate.detection.consistency import accepts_pages, expects_fetch_metadata, names_language
 from linkgate.detection.rules import Finding, Shape
 from linkgate.detection.verdict import Standing
 
@@ -14,7 +14,7 @@ def _complete(shape: Shape, agent: UserAgent) -> bool:
     return (
         agent.browser
         and (accepts_pages(shape) or agent.engine == "trident")
-        and bool(shape.accept_language)
+        and names_language(shape)
         and bool(shape.accept_encoding)
     )
 

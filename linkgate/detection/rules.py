@@ -5,6 +5,7 @@ so that its findings can be kept and looked up when a scanner sends the same hea
 rule sees everything, the history and the time included, and runs on every visit.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,6 +83,7 @@ class VisitRule:
 
 Rule = HeaderRule | VisitRule
 
+_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}")
 _header_fields = attrgetter(*Shape._fields[:-1])
 
 
@@ -90,7 +92,9 @@ def is_local(host: str) -> bool:
     """Whether a Host header names this machine (W3C Secure Contexts, 3.1)."""
     name = host.lower()
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-    return name in {"localhost", "::1"} or name.endswith(".localhost") or name.startswith("127.")
+    if name in {"localhost", "::1"} or name.endswith(".localhost"):
+        return True
+    return _LOOPBACK.fullmatch(name) is not None
 
 
 class Ruleset:

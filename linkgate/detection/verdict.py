@@ -15,15 +15,16 @@ class Standing(StrEnum):
 
 class Kind(StrEnum):
     """What kind of machine. The order is the precedence when evidence names several kinds: the
-    narrower name wins, so that a mail scanner that also calls itself a bot is a scanner.
+    narrower name wins, so that a mail scanner that also calls itself a bot is a scanner, and curl
+    with a robot's address is a tool.
     """
 
     SCANNER = "scanner"
     PREVIEW = "preview"
     PREFETCH = "prefetch"
     MONITOR = "monitor"
-    CRAWLER = "crawler"
     TOOL = "tool"
+    CRAWLER = "crawler"
 
 
 _PRECEDENCE = {kind: place for place, kind in enumerate(Kind)}
@@ -32,7 +33,9 @@ _WEIGHT = {Standing.AUTOMATED: 0, Standing.SUSPECT: 1, Standing.HUMAN: 2}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One rule's finding about a visit. `reason` is for the operator to read."""
+    """One rule's finding about a visit. `reason` is for the operator to read. `kind` is set when
+    the finding tells what kind of machine it was; a HEAD request alone does not.
+    """
 
     rule: str
     points_to: Standing
@@ -54,6 +57,11 @@ class History:
     """What is remembered about a link and its surroundings at the time of a visit."""
 
 
+def narrowest(kinds: Iterable[Kind]) -> Kind:
+    """The kind that tells most; a machine of which nothing more is known is a tool."""
+    return min(kinds, key=_PRECEDENCE.__getitem__, default=Kind.TOOL)
+
+
 def conclude(evidence: Iterable[Evidence]) -> Verdict:
     """The verdict that all the evidence amounts to; the order in which it comes doesn't matter.
 
@@ -65,8 +73,7 @@ def conclude(evidence: Iterable[Evidence]) -> Verdict:
     ordered = tuple(sorted(evidence, key=lambda e: (_WEIGHT[e.points_to], e.rule, e.reason)))
     found = {e.points_to for e in ordered}
     if Standing.AUTOMATED in found:
-        kinds = [e.kind for e in ordered if e.points_to is Standing.AUTOMATED and e.kind]
-        kind = min(kinds, key=_PRECEDENCE.__getitem__, default=Kind.TOOL)
+        kind = narrowest(e.kind for e in ordered if e.kind is not None)
         return Verdict(Standing.AUTOMATED, kind, ordered)
     if Standing.SUSPECT in found or Standing.HUMAN not in found:
         return Verdict(Standing.SUSPECT, None, ordered)

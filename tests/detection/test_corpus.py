@@ -1,0 +1,60 @@
+"""Recorded visits are the specification: people pass, machines are caught, for these reasons."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linkgate.detection import RULES, Standing, judge
+from linkgate.signals import Signals, TrustedProxies, gather
+
+HERE = Path(__file__).parent
+PROFILES: dict[str, dict[str, str]] = tomllib.loads((HERE / "profiles.toml").read_text("utf-8"))
+CASES: list[dict[str, Any]] = tomllib.loads((HERE / "corpus.toml").read_text("utf-8"))["case"]
+NO_PROXIES = TrustedProxies()
+
+
+def visit(case: Mapping[str, Any]) -> Signals:
+    headers = {"host": "go.example.com", "user-agent": case["agent"]}
+    headers |= PROFILES[case["headers"]] | case.get("extra", {})
+    return gather(
+        case.get("method", "GET"),
+        [(k.encode(), v.encode("latin-1", "replace")) for k, v in headers.items() if v],
+        "198.51.100.7",
+        "https" if case.get("secure", True) else "http",
+        NO_PROXIES,
+        decoy=case.get("decoy", False),
+    )
+
+
+def parameters() -> Iterator[Any]:
+    for case in CASES:
+        yield pytest.param(case, id=f"{case['verdict']}: {case['who']}")
+
+
+@pytest.mark.parametrize("case", parameters())
+def test_verdict_and_reasons(case: dict[str, Any]) -> None:
+    verdict = judge(visit(case))
+    found = sorted(evidence.rule for evidence in verdict.evidence)
+    assert verdict.value == case["verdict"], found
+    if verdict.value is Standing.AUTOMATED:
+        assert verdict.kind is not None
+        assert verdict.kind == case.get("kind", verdict.kind), found
+        assert set(case["rules"]) <= set(found)
+    else:
+        assert verdict.kind is None
+        assert found == sorted(case["rules"])
+
+
+def test_corpus_is_large_and_names_each_visit_once() -> None:
+    names = [case["who"] for case in CASES]
+    assert len(names) == len(set(names)) >= 120
+
+
+def test_every_rule_finds_something_in_the_corpus() -> None:
+    named = {rule for case in CASES for rule in case["rules"]}
+    found = {evidence.rule for case in CASES for evidence in judge(visit(case)).evidence}
+    assert {rule.name for rule in RULES.rules} <= found
+    assert named <= {rule.name for rule in RULES.rules}

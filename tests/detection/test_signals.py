@@ -1,0 +1,230 @@
+"""Reading a request: addresses behind proxies, clamping, junk."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linkgate.signals import (
+    COOKIE_LIMIT,
+    HEADER_LIMIT,
+    USER_AGENT_LIMIT,
+    Signals,
+    TrustedProxies,
+    gather,
+    normalise,
+    truncate,
+)
+
+PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:aa::/48", "192.0.2.1"])
+XFF, FORWARDED, PROTO = b"x-forwarded-for", b"forwarded", b"x-forwarded-proto"
+Headers = list[tuple[bytes, bytes]]
+
+
+def read(headers: Headers, peer: str = "10.0.0.1", scheme: str = "http") -> Signals:
+    return gather("GET", headers, peer, scheme, PROXIES)
+
+
+def test_headers_land_in_their_fields() -> None:
+    names = [
+        name
+        for name, field in Signals.__dataclass_fields__.items()
+        if field.type is str and name not in {"method", "address"}
+    ]
+    headers = [(name.replace("_", "-").encode(), name.encode()) for name in names]
+    signals = read(headers)
+    assert {name: getattr(signals, name) for name in names} == {name: name for name in names}
+
+
+def test_missing_headers_are_empty_and_the_first_of_a_repeated_one_counts() -> None:
+    signals = read([(b"accept", b"text/html"), (b"accept", b"*/*")])
+    assert (signals.accept, signals.user_agent) == ("text/html", "")
+
+
+def test_values_are_clamped() -> None:
+    long = b"x" * 100_000
+    signals = gather(
+        "M" * 9999,
+        [(b"user-agent", long), (b"accept", long), (b"cookie", long)],
+        "x" * 9999,
+        "https",
+        PROXIES,
+    )
+    assert len(signals.user_agent) == USER_AGENT_LIMIT
+    assert len(signals.accept) == HEADER_LIMIT
+    assert len(signals.cookie) == COOKIE_LIMIT
+    assert len(signals.method) == 16
+    assert signals.address == ""
+
+
+@pytest.mark.parametrize(
+    ("who", "headers", "peer", "address"),
+    [
+        ("no proxy", [], "203.0.113.5", "203.0.113.5"),
+        ("a trusted proxy that says nothing", [], "10.0.0.1", "10.0.0.1"),
+        ("one proxy", [(XFF, b"203.0.113.5")], "10.0.0.1", "203.0.113.5"),
+        ("spoofed by a stranger", [(XFF, b"198.51.100.1")], "203.0.113.5", "203.0.113.5"),
+        ("spoofed on the left", [(XFF, b"1.1.1.1, 203.0.113.5")], "10.0.0.1", "203.0.113.5"),
+        (
+            "spoofed as a trusted address on the left",
+            [(XFF, b"10.9.9.9, 203.0.113.5")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        (
+            "spoofed in a line of its own",
+            [(XFF, b"1.1.1.1"), (XFF, b"203.0.113.5")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        ("two proxies", [(XFF, b"203.0.113.5, 10.0.0.2")], "10.0.0.1", "203.0.113.5"),
+        (
+            "three, one by its address",
+            [(XFF, b"203.0.113.5,192.0.2.1,10.0.0.2")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        ("everyone trusted", [(XFF, b"10.1.1.1, 10.0.0.2")], "10.0.0.1", "10.1.1.1"),
+        ("a port", [(XFF, b"203.0.113.5:4711")], "10.0.0.1", "203.0.113.5"),
+        ("brackets and a port", [(XFF, b"[2001:db8::5]:4711")], "10.0.0.1", "2001:db8::5"),
+        ("IPv6", [(XFF, b"2001:DB8:0:0::5")], "2001:db8:aa::1", "2001:db8::5"),
+        ("IPv4 in IPv6 clothing", [(XFF, b"203.0.113.5")], "::ffff:10.0.0.1", "203.0.113.5"),
+        ("a visitor in IPv6 clothing", [(XFF, b"::ffff:203.0.113.5")], "10.0.0.1", "203.0.113.5"),
+        ("unknown", [(XFF, b"203.0.113.5, unknown")], "10.0.0.1", ""),
+        ("junk", [(XFF, b"\xff\x00<script>")], "10.0.0.1", ""),
+        ("empty", [(XFF, b"")], "10.0.0.1", "10.0.0.1"),
+        ("only commas", [(XFF, b",,, ,")], "10.0.0.1", "10.0.0.1"),
+        ("a peer without an address", [(XFF, b"203.0.113.5")], "", ""),
+        ("Forwarded", [(FORWARDED, b"for=203.0.113.5;proto=https")], "10.0.0.1", "203.0.113.5"),
+        (
+            "Forwarded, IPv6 in quotes",
+            [(FORWARDED, b'For="[2001:db8::5]:4711"')],
+            "10.0.0.1",
+            "2001:db8::5",
+        ),
+        (
+            "Forwarded, spoofed on the left",
+            [(FORWARDED, b"for=1.1.1.1, for=203.0.113.5;by=10.0.0.2, for=10.0.0.2")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        ("Forwarded, hidden", [(FORWARDED, b"for=_hidden")], "10.0.0.1", ""),
+        ("Forwarded by a stranger", [(FORWARDED, b"for=1.1.1.1")], "203.0.113.5", "203.0.113.5"),
+        (
+            "Forwarded by the visitor, X-Forwarded-For by the proxy",
+            [(FORWARDED, b"for=1.1.1.1"), (XFF, b"203.0.113.5")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        (
+            "a chain too long to be honest",
+            [(XFF, b"1.1.1.1," * 5000 + b" 203.0.113.5")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+    ],
+)
+def test_address(who: str, headers: Headers, peer: str, address: str) -> None:
+    assert read(headers, peer).address == address
+
+
+@pytest.mark.parametrize(
+    ("who", "headers", "peer", "scheme", "secure"),
+    [
+        ("plain", [], "203.0.113.5", "http", False),
+        ("https to us", [], "203.0.113.5", "https", True),
+        ("said by the proxy", [(XFF, b"203.0.113.5"), (PROTO, b"https")], "10.0.0.1", "http", True),
+        ("said by it alone", [(PROTO, b"https")], "10.0.0.1", "http", True),
+        ("in capitals", [(PROTO, b"HTTPS")], "10.0.0.1", "http", True),
+        ("said by a stranger", [(PROTO, b"https")], "203.0.113.5", "http", False),
+        (
+            "http to the proxy",
+            [(XFF, b"203.0.113.5"), (PROTO, b"http")],
+            "10.0.0.1",
+            "https",
+            False,
+        ),
+        (
+            "spoofed on the left",
+            [(XFF, b"203.0.113.5"), (PROTO, b"https, http")],
+            "10.0.0.1",
+            "http",
+            False,
+        ),
+        (
+            "two proxies, https to the outer one",
+            [(XFF, b"203.0.113.5, 10.0.0.2"), (PROTO, b"https, http")],
+            "10.0.0.1",
+            "http",
+            True,
+        ),
+        (
+            "two proxies, the inner one passed it on",
+            [(XFF, b"203.0.113.5, 10.0.0.2"), (PROTO, b"https")],
+            "10.0.0.1",
+            "http",
+            True,
+        ),
+        ("Forwarded", [(FORWARDED, b"for=203.0.113.5;proto=https")], "10.0.0.1", "http", True),
+        (
+            "Forwarded, spoofed on the left",
+            [(FORWARDED, b"proto=https, for=203.0.113.5;proto=http")],
+            "10.0.0.1",
+            "http",
+            False,
+        ),
+        ("Forwarded without proto", [(FORWARDED, b"for=203.0.113.5")], "10.0.0.1", "https", True),
+    ],
+)
+def test_secure(who: str, headers: Headers, peer: str, scheme: str, secure: bool) -> None:
+    assert read(headers, peer, scheme).secure is secure
+
+
+def test_without_trusted_proxies_nothing_is_believed() -> None:
+    headers = [(XFF, b"1.1.1.1"), (PROTO, b"https"), (FORWARDED, b"for=1.1.1.1;proto=https")]
+    signals = gather("GET", headers, "10.0.0.1", "http", TrustedProxies())
+    assert (signals.address, signals.secure) == ("10.0.0.1", False)
+
+
+@pytest.mark.parametrize("bad", ["10.0.0.0/33", "proxy.example", "", "10.0.0"])
+def test_a_bad_network_is_named(bad: str) -> None:
+    with pytest.raises(ValueError, match="is not a network") as caught:
+        TrustedProxies(["10.0.0.0/8", bad])
+    assert repr(bad) in str(caught.value)
+
+
+def test_a_network_may_have_host_bits() -> None:
+    assert TrustedProxies(["10.1.2.3/8"]).trusts("10.9.9.9")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("203.0.113.77:80", "203.0.113.0/24"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("", ""),
+        ("junk", ""),
+        ("203.0.113.256", ""),
+    ],
+)
+def test_truncate(address: str, network: str) -> None:
+    assert truncate(address) == network
+
+
+@given(st.text(max_size=100))
+def test_addresses_of_any_sort_do_not_raise(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+    assert (truncate(text) == "") is (normalise(text) == "")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([XFF, FORWARDED, PROTO, b"host"]), st.binary(max_size=200)),
+        max_size=6,
+    )
+)
+def test_junk_from_a_trusted_proxy_does_not_raise(headers: Headers) -> None:
+    signals = read(headers)
+    assert normalise(signals.address) == signals.address

@@ -77,6 +77,24 @@ class Mint:
             replay_ms=campaign.session_minutes * 60_000,
         )
         entry = await self._store.links.enter(link, visit, claim)
+        try:
+            return await self._proceed(campaign, link, visit, claim, entry, deadline)
+        except DestinationBusy as error:
+            # Nothing was minted, and the key is spent: a new attempt may well go through.
+            if not error.settled or deadline.left <= 0:
+                raise
+        entry = await self._store.links.enter(link, None, claim)
+        return await self._proceed(campaign, link, visit, claim, entry, deadline)
+
+    async def _proceed(
+        self,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        claim: Claim,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Result:
         if entry.gate is Gate.WAIT:
             entry = await self._wait(link, visit, claim, deadline)
         match entry.gate:
@@ -128,8 +146,7 @@ class Mint:
         self, campaign: Campaign, link: Link, visit: Visit, entry: Entry, deadline: Deadline
     ) -> Result:
         destination = self._destinations[campaign.destination.kind]
-        settled = False
-        outcome = "failed"
+        settled, outcome = False, "failed"
         try:
             if entry.session:
                 closed = await self._close(destination, link, entry.session, deadline)
@@ -137,12 +154,14 @@ class Mint:
                     settled, outcome = entry.request is None, f"found {closed.id} {closed.state}"
                     return Done(closed.state)
             session = await self._make(destination, campaign, link, visit, entry, deadline)
-            if not await self._store.links.settle(link, visit.id, session, visit.id):
-                # The link went on to another attempt while this one was stuck: this session must
-                # not stay open beside that attempt's.
-                outcome = f"came too late with {session.id}"
-                await destination.close(session, Deadline.after(self._wait_seconds))
-                raise DestinationBusy("another attempt of this link has overtaken this one")
+            if await self._store.links.settle(link, visit.id, session, visit.id):
+                outcome = ""
+                return Minted(session, fresh=True)
+            # The link went on to another attempt while this one was stuck: this session must not
+            # stay open beside that attempt's.
+            outcome = f"came too late with {session.id}"
+            await destination.close(session, Deadline.after(self._wait_seconds))
+            raise DestinationBusy("another attempt of this link has overtaken this one")
         except DestinationBusy as error:
             settled, outcome = error.settled, f"busy: {error}"
             raise
@@ -152,12 +171,13 @@ class Mint:
         except ExpiryRefused as error:
             settled, outcome = True, f"busy: {error}"
             if entry.request is None:
-                raise DestinationMisconfigured(f"{error}; is this machine's clock right?") from error
-            raise DestinationBusy(str(error), retry_after=1.0, settled=True) from error
-        else:
-            return Minted(session, fresh=True)
+                raise DestinationMisconfigured(
+                    f"{error}; is this machine's clock right?"
+                ) from error
+            raise DestinationBusy(str(error), settled=True) from error
         finally:
-            await self._release(link, visit, settled=settled, outcome=outcome)
+            if outcome:
+                await self._release(link, visit, settled=settled, outcome=outcome)
 
     async def _close(
         self, destination: Checkout, link: Link, session: Session, deadline: Deadline

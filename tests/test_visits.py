@@ -1,0 +1,339 @@
+"""A visit's whole path, over real HTTP: people in, machines out, one session, and what is kept."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from linkgate import challenge, device
+from linkgate.payments import SessionState
+from linkgate.tokens import Keyring, LinkTokens
+from tests.stack import BROWSER, SCANNER, SIGNING_KEY, SUSPECT, Answer, Stack
+
+KEYS = Keyring([SIGNING_KEY])
+PREFETCH = {**BROWSER, "Sec-Purpose": "prefetch"}
+PRERENDER = {**BROWSER, "Sec-Purpose": "prefetch;prerender"}
+
+
+def is_interstitial(page: Answer) -> bool:
+    return page.status == 200 and 'name="challenge"' in page.text
+
+
+async def test_a_person_goes_straight_to_a_fresh_session(stack: Stack) -> None:
+    await stack.campaign()
+    link = stack.link()
+    answer = await stack.get(stack.path(link))
+    [session] = await stack.sessions()
+    assert (answer.status, answer.location) == (303, session["url"])
+    assert session["client_reference_id"] == link.id
+    assert session["metadata"]["linkgate_link"] == link.id
+    assert session["metadata"]["linkgate_campaign"] == "spring"
+    assert session["metadata"]["linkgate_recipient"] == link.recipient
+    row = await stack.row(link)
+    assert [v["outcome"] for v in row.visits] == [f"minted {session['id']}"]
+    assert row.visits[0]["verdict"] == "human"
+    assert row.visits[0]["address"] == "127.0.0.0/24"
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "confirm", "direct"])
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("HEAD", BROWSER, 200),
+        ("OPTIONS", BROWSER, 204),
+        ("GET", PREFETCH, 503),
+        ("GET", PRERENDER, 503),
+        ("GET", {**BROWSER, "Purpose": "prefetch"}, 503),
+        ("GET", {**BROWSER, "X-Moz": "prefetch"}, 503),
+        ("GET", SCANNER, 200),
+        ("GET", {"User-Agent": ""}, 200),
+        ("GET", {"User-Agent": "python-requests/2.32"}, 200),
+        ("GET", {**BROWSER, "User-Agent": "Slackbot-LinkExpanding 1.0"}, 200),
+        ("PUT", BROWSER, 405),
+        ("DELETE", BROWSER, 405),
+    ],
+)
+async def test_a_machine_never_mints(
+    stack: Stack, policy: str, method: str, headers: Mapping[str, str], status: int
+) -> None:
+    await stack.campaign(policy=policy)
+    link = stack.link()
+    answer = await stack.ask(method, stack.path(link), headers)
+    assert answer.status == status
+    assert await stack.sessions() == []
+    assert (await stack.get(stack.path(link))).status == (200 if policy == "confirm" else 303)
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "confirm", "direct"])
+async def test_a_machine_with_a_good_challenge_or_cookie_never_mints(
+    stack: Stack, policy: str
+) -> None:
+    await stack.campaign(policy=policy)
+    link = stack.link()
+    page = await stack.get(stack.path(link), SCANNER)
+    assert is_interstitial(page)
+    assert is_interstitial(await stack.press(page, SCANNER))
+    cookie = f"{device.COOKIE}={device.issue(KEYS, 'd1', stack.clock() + 60)}"
+    assert is_interstitial(await stack.get(stack.path(link), {**SCANNER, "Cookie": cookie}))
+    assert await stack.sessions() == []
+    assert (await stack.press(page)).status == 303
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "status"),
+    [
+        ("adaptive", SUSPECT, 200),
+        ("confirm", SUSPECT, 200),
+        ("confirm", BROWSER, 200),
+        ("direct", SUSPECT, 303),
+        ("direct", BROWSER, 303),
+    ],
+)
+async def test_a_policy_says_who_needs_to_press(
+    stack: Stack, policy: str, headers: Mapping[str, str], status: int
+) -> None:
+    await stack.campaign(policy=policy)
+    page = await stack.get(stack.path(stack.link()), headers)
+    assert page.status == status
+    if status == 200:
+        assert (await stack.press(page, headers)).status == 303
+
+
+async def test_one_press_is_enough_and_trusts_the_browser(stack: Stack) -> None:
+    await stack.campaign(policy="confirm", reuse_minutes=0)
+    first = await stack.press(await stack.get(stack.path(stack.link())))
+    assert first.status == 303
+    cookie = first.headers["Set-Cookie"]
+    assert cookie.startswith("lg_device=")
+    for part in ("HttpOnly", "SameSite=Lax", "Path=/"):
+        assert part in cookie
+    assert "Secure" not in cookie  # this gateway is on plain http
+    assert (await stack.get(stack.path(stack.link()))).status == 303
+    stack.http.cookie_jar.clear()
+    assert is_interstitial(await stack.get(stack.path(stack.link())))
+
+
+async def test_only_a_press_makes_a_browser_trusted(stack: Stack) -> None:
+    await stack.campaign()
+    assert "Set-Cookie" not in (await stack.get(stack.path(stack.link()))).headers
+
+
+async def test_a_bad_confirmation_gets_the_button_again_and_never_mints(stack: Stack) -> None:
+    await stack.campaign(policy="confirm")
+    link, other = stack.link(), stack.link()
+    page = await stack.get(stack.path(link))
+    now = stack.clock()
+    bad = [
+        "",
+        "junk",
+        page.challenge[:-2] + "AA",
+        challenge.issue(KEYS, other.id, now),
+        challenge.issue(KEYS, link.id, now - 90_000),
+        challenge.issue(Keyring(["another key" * 4]), link.id, now),
+        "x" * 10_000,
+    ]
+    same_origin = {**BROWSER, "Sec-Fetch-Site": "same-origin", "Origin": stack.url}
+    for text in bad:
+        answer = await stack.ask("POST", stack.path(link), same_origin, data={"challenge": text})
+        assert is_interstitial(answer), text[:40]
+    for body in (b"", b"\xff\x00", b"challenge", b"a=b&" * 3000, b'{"challenge": 1}'):
+        assert is_interstitial(await stack.ask("POST", stack.path(link), same_origin, data=body))
+    assert await stack.sessions() == []
+    assert (await stack.press(page)).status == 303
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "{url}"}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 303),
+        ({"Sec-Fetch-Site": "", "Origin": ""}, 303),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "{url}"}, 200),
+        ({"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, 200),
+    ],
+)
+async def test_a_press_comes_from_our_own_page(
+    stack: Stack, headers: Mapping[str, str], status: int
+) -> None:
+    await stack.campaign(policy="confirm")
+    page = await stack.get(stack.path(stack.link()))
+    sent = {**BROWSER, **{name: value.format(url=stack.url) for name, value in headers.items()}}
+    sent = {name: value for name, value in sent.items() if value}
+    answer = await stack.ask("POST", page.action, sent, data={"challenge": page.challenge})
+    assert answer.status == status
+
+
+async def test_a_huge_form_is_refused_and_costs_nothing(stack: Stack) -> None:
+    await stack.campaign()
+    answer = await stack.ask("POST", stack.path(stack.link()), data=b"x" * 50_000_000)
+    assert answer.status == 413
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_two_hundred_clicks_at_once_make_one_session(stack: Stack) -> None:
+    await stack.campaign()
+    path = stack.path(stack.link())
+    answers = await asyncio.gather(*(stack.get(path) for _ in range(200)))
+    [session] = await stack.sessions()
+    assert {(answer.status, answer.location) for answer in answers} == {(303, session["url"])}
+    state = await stack.control("GET", "state")
+    assert len(state["idempotency_keys"]) == 1
+
+
+async def test_a_later_visit_closes_the_old_session_first(stack: Stack) -> None:
+    await stack.campaign(reuse_minutes=0)
+    link = stack.link()
+    first = await stack.get(stack.path(link))
+    second = await stack.get(stack.path(link))
+    assert first.location != second.location
+    [session] = await stack.open_sessions()
+    assert session["url"] == second.location
+    row = await stack.row(link)
+    assert [s.state for s in row.sessions] == [SessionState.EXPIRED, SessionState.OPEN]
+
+
+async def test_a_session_that_turns_out_complete_is_not_paid_twice(stack: Stack) -> None:
+    await stack.campaign(reuse_minutes=0)
+    link = stack.link()
+    await stack.get(stack.path(link))
+    [session] = await stack.sessions()
+    # Paid, but the webhook is lost: only Stripe knows.
+    await stack.control("POST", "webhooks/hold")
+    await stack.control("POST", f"sessions/{session['id']}/pay")
+    answer = await stack.get(stack.path(link))
+    assert answer.status == 200
+    assert "paid" in answer.text.lower()
+    assert len(await stack.sessions()) == 1
+    assert (await stack.row(link)).fields["done"] == "paid"
+
+
+async def until_done(stack: Stack, link: Any, state: str) -> None:
+    async with asyncio.timeout(10):
+        while (await stack.row(link)).fields.get("done") != state:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_signed_webhook_says_that_a_link_is_paid(stack: Stack) -> None:
+    await stack.campaign()
+    link = stack.link()
+    await stack.get(stack.path(link))
+    [session] = await stack.sessions()
+    await stack.control("POST", f"sessions/{session['id']}/pay")
+    await until_done(stack, link, "paid")
+    answer = await stack.get(stack.path(link))
+    assert (answer.status, len(await stack.sessions())) == (200, 1)
+    counts = await stack.gateway.store.campaigns.counts("spring")
+    assert counts["sessions.paid"] == 1
+    assert counts["amount.eur"] == session["amount_total"]
+
+
+async def test_a_pending_payment_says_so_and_a_failed_one_lets_in_again(stack: Stack) -> None:
+    await stack.campaign(reuse_minutes=0)
+    link = stack.link()
+    await stack.get(stack.path(link))
+    [session] = await stack.sessions()
+    await stack.control("POST", f"sessions/{session['id']}/pay-later")
+    await until_done(stack, link, "pending")
+    assert (await stack.get(stack.path(link))).status == 200
+    await stack.control("POST", f"sessions/{session['id']}/fail-async")
+    async with asyncio.timeout(10):
+        while (await stack.row(link)).sessions[0].state is not SessionState.FAILED:
+            await asyncio.sleep(0.02)
+    assert (await stack.get(stack.path(link))).status == 303
+    assert len(await stack.sessions()) == 2
+
+
+async def test_pages_for_links_that_lead_nowhere(stack: Stack) -> None:
+    await stack.campaign()
+    await stack.campaign("paused")
+    link = stack.link()
+    tokens = stack.gateway.tokens
+    await stack.gateway.store.links.revoke(link.id, stack.clock(), link.expires_at)
+    gone = [
+        (stack.path(link), 410),
+        ("/l/" + tokens.issue(replace(link, expires_at=1_000_000_000)), 410),
+        ("/l/" + tokens.issue(replace(link, campaign="nowhere")), 404),
+        ("/l/" + LinkTokens(Keyring(["dropped key" * 4])).issue(link), 404),
+        ("/l/", 404),
+        ("/l/x", 404),
+        ("/l/" + "x" * 3000, 404),
+        ("/l/%F0%9F%A6%8A", 404),
+    ]
+    for path, status in gone:
+        answer = await stack.get(path)
+        assert answer.status == status, path
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert await stack.sessions() == []
+
+
+async def test_a_tokens_expiry_follows_the_gateways_clock(stack: Stack) -> None:
+    await stack.campaign()
+    path = stack.path(stack.link())
+    stack.clock.offset = -3600
+    assert (await stack.get(path)).status == 303
+    stack.clock.offset = 90_000
+    assert (await stack.get(path)).status == 410
+
+
+async def test_a_decoy_never_mints_and_its_button_leads_on(stack: Stack) -> None:
+    await stack.campaign(policy="direct")
+    link = stack.link()
+    page = await stack.get("/l/" + stack.gateway.tokens.issue_decoy(link))
+    assert is_interstitial(page)
+    assert await stack.sessions() == []
+    assert page.action == stack.path(link)
+    # A person who got there through a screen reader is let in by a press.
+    assert (await stack.press(page)).status == 303
+
+
+async def test_what_machines_did_is_recorded_and_explained(stack: Stack) -> None:
+    await stack.campaign()
+    link = stack.link()
+    await stack.get(stack.path(link), SCANNER)
+    await stack.ask("HEAD", stack.path(link))
+    await stack.get(stack.path(link), PREFETCH)
+    visits = (await stack.row(link)).visits
+    assert {v["kind"] for v in visits} == {"scanner", "tool", "prefetch"}
+    assert all(v["evidence"] and v["reason"] for v in visits)
+    counts = await stack.gateway.store.campaigns.counts("spring")
+    assert counts["visits.scanner"] == 1
+    assert counts["decisions.interstitial"] == 2
+
+
+async def test_every_answer_carries_the_laws_headers(stack: Stack) -> None:
+    await stack.campaign()
+    path = stack.path(stack.link())
+    for method, where, headers in [
+        ("GET", path, BROWSER),
+        ("GET", path, SCANNER),
+        ("HEAD", path, BROWSER),
+        ("GET", path, PREFETCH),
+        ("OPTIONS", path, BROWSER),
+        ("PATCH", path, BROWSER),
+        ("GET", "/l/junk", BROWSER),
+        ("GET", "/l", BROWSER),
+        ("POST", path, BROWSER),
+    ]:
+        answer = await stack.ask(method, where, headers)
+        assert answer.headers["Cache-Control"] == "no-store", (method, where)
+        assert answer.headers["Referrer-Policy"] == "no-referrer", (method, where)
+        assert answer.headers["X-Robots-Tag"].startswith("noindex"), (method, where)
+
+
+async def test_a_bug_is_a_page_with_the_laws_headers(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.campaign()
+
+    def bug(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("linkgate.visits.judge", bug)
+    answer = await stack.get(stack.path(stack.link()))
+    assert answer.status == 500
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "bug" not in answer.text

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from msgspec import Meta
 from pydantic import AfterValidator, Field, StringConstraints
 
 from linkgate.campaigns import Campaign, Instant, Model, Slug, Status, validated
@@ -116,13 +115,13 @@ class NewLink(Model):
 class Issued:
     """A link as it was issued."""
 
-    id: Annotated[str, Meta(description="Follows from campaign and recipient alone")]
+    id: Annotated[str, Field(description="Follows from campaign and recipient alone")]
     campaign: str
     recipient: str
-    url: Annotated[str, Meta(description="What to put behind the button in the e-mail")]
+    url: Annotated[str, Field(description="What to put behind the button in the e-mail")]
     token: str
     decoy_url: Annotated[
-        str, Meta(description="A link that no person can see, to expose machines; optional to use")
+        str, Field(description="A link that no person can see, to expose machines; optional to use")
     ]
     sent_at: datetime | None
     expires_at: datetime
@@ -133,7 +132,7 @@ class PicturedEvidence:
     """One rule's finding about a visit."""
 
     rule: str
-    points_to: Annotated[str, Meta(description="human, suspect or automated")]
+    points_to: Annotated[str, Field(description="human, suspect or automated")]
     reason: str
 
 
@@ -143,13 +142,13 @@ class PicturedVisit:
 
     id: str
     at: datetime
-    verdict: Annotated[str, Meta(description="human, suspect or automated")]
-    kind: Annotated[str | None, Meta(description="What kind of machine, if it was automated")]
-    decision: Annotated[str, Meta(description="What the gate did with it")]
-    reason: Annotated[str, Meta(description="Why it did that")]
-    outcome: Annotated[str, Meta(description="What came of it; empty if nothing to tell")]
+    verdict: Annotated[str, Field(description="human, suspect or automated")]
+    kind: Annotated[str | None, Field(description="What kind of machine, if it was automated")]
+    decision: Annotated[str, Field(description="What the gate did with it")]
+    reason: Annotated[str, Field(description="Why it did that")]
+    outcome: Annotated[str, Field(description="What came of it; empty if nothing to tell")]
     method: str
-    address: Annotated[str, Meta(description="Where it came from, truncated")]
+    address: Annotated[str, Field(description="Where it came from, truncated")]
     user_agent: str
     evidence: tuple[PicturedEvidence, ...]
 
@@ -162,7 +161,7 @@ class PicturedSession:
     state: SessionState
     created_at: datetime
     expires_at: datetime
-    amount_total: Annotated[int | None, Meta(description="In the currency's minor unit")]
+    amount_total: Annotated[int | None, Field(description="In the currency's minor unit")]
     currency: str | None
     attempt: int
 
@@ -175,11 +174,11 @@ class Picture:
     campaign: str | None
     recipient: str | None
     state: LinkState
-    url: Annotated[str | None, Meta(description="Null if the link was asked for by its id")]
+    url: Annotated[str | None, Field(description="Null if the link was asked for by its id")]
     expires_at: datetime | None
     revoked_at: datetime | None
-    visits: Annotated[tuple[PicturedVisit, ...], Meta(description="Newest first")]
-    sessions: Annotated[tuple[PicturedSession, ...], Meta(description="Oldest first")]
+    visits: Annotated[tuple[PicturedVisit, ...], Field(description="Newest first")]
+    sessions: Annotated[tuple[PicturedSession, ...], Field(description="Oldest first")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +316,7 @@ class Desk:
             reading = self.tokens.read_ignoring_expiry(name)
         except TokenError:
             raise NotFound(
-                "this is neither a link's id (lnk_ and 26 letters and digits) nor a token that "
+                "this is neither a link's id (lnk_ and 32 hex digits) nor a token that "
                 "one of the keys in signing.keys has signed"
             ) from None
         return reading.link.id, reading

@@ -8,23 +8,10 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
+from litestar.openapi.spec import SecurityRequirement
 
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import ApiKey, Scope
-
-#: For the application's OpenAPI document.
-COMPONENTS = Components(
-    security_schemes={
-        "bearer": SecurityScheme(
-            type="http",
-            scheme="bearer",
-            bearer_format="lg_...",
-            description="An API key, made by `linkgate keys create` or POST /api/v1/keys. "
-            "`admin` may do everything.",
-        )
-    }
-)
 
 _CHALLENGE = 'Bearer realm="linkgate"'
 

@@ -6,23 +6,21 @@ has to hold of any body: that it is one JSON object, and holds nothing that JSON
 
 import json
 import math
-from collections.abc import Generator, Iterator
-from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
-from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import ClientException
-from litestar.openapi.spec import Reference, Schema
-from litestar.typing import FieldDefinition
 
 from linkgate.errors import Invalid, Problem
-
-T = TypeVar("T")
 
 JsonObject = dict[str, Any]
 
 #: Stripe's own parameters nest some six levels deep. Deeper input only serves to exhaust a stack.
 MAX_DEPTH = 20
+
+
+class _Refused(Exception):
+    """JSON to Python's reader, and not to anybody else."""
 
 
 def read_object(body: bytes) -> JsonObject:
@@ -47,8 +45,13 @@ def read_object(body: bytes) -> JsonObject:
         ) from None
     except RecursionError:
         raise ClientException("The body is nested too deeply.") from None
-    except ValueError as error:
-        raise ClientException(f"The body is not JSON that can be read: {error}.") from None
+    except _Refused as error:
+        raise ClientException(f"The body can't be taken: {error}.") from None
+    except ValueError:
+        # Python's own bound on reading a number's digits, which otherwise takes quadratic time.
+        raise ClientException(
+            "The body can't be taken: it has a number of thousands of digits."
+        ) from None
     if not isinstance(data, dict):
         raise Invalid([Problem("body", f"must be a JSON object, not {_KINDS[type(data)]}")])
     if problems := list(_unusable(data)):
@@ -62,12 +65,12 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
         # Two readers of one body may each take another of the two for the truth.
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"it has {', '.join(map(json.dumps, twice))} twice in one object")
+        raise _Refused(f"it has {', '.join(map(json.dumps, twice))} twice in one object")
     return data
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise _Refused(f"{name} is not a number in JSON")
 
 
 _KINDS: dict[type, str] = {
@@ -110,53 +113,3 @@ def _bad_text(text: str) -> str:
     except UnicodeEncodeError:
         return "has half of a surrogate pair in it, which is no character"
     return ""
-
-
-class JsonBody(AbstractDTO[T]):
-    """Reads a handler's `data` with read_object; the type it is given is for the document."""
-
-    @classmethod
-    def create_for_field_definition(
-        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
-    ) -> None:
-        """Prepare nothing: there is no transfer model in between."""
-
-    def decode_bytes(self, value: bytes) -> JsonObject:
-        """Return the body as plain values; raises what read_object raises."""
-        return read_object(value)
-
-    @classmethod
-    def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
-    ) -> Reference | Schema:
-        """Describe the body by the model that it is validated with."""
-        described: Reference | Schema = schema_creator.for_field_definition(
-            FieldDefinition.from_annotation(cls.model_type)
-        )
-        return described
-
-    @classmethod
-    def generate_field_definitions(
-        cls, model_type: type[Any]
-    ) -> Generator[DTOFieldDefinition, None, None]:
-        """Transfer no single fields."""
-        yield from ()
-
-    @classmethod
-    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
-        """Look into no fields."""
-        return False
-
-
-class MergePatch(JsonBody[T]):
-    """The same for a JSON merge patch (RFC 7396) of what the type describes: all is optional."""
-
-    @classmethod
-    def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
-    ) -> Reference | Schema:
-        """Describe the body by the model that the merged result is validated with."""
-        whole = super().create_openapi_schema(field_definition, handler_id, schema_creator)
-        if isinstance(whole, Reference):
-            whole = schema_creator.schema_registry.from_reference(whole).schema
-        return replace(whole, required=None)

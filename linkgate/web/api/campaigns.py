@@ -14,8 +14,8 @@ from linkgate.errors import Invalid, Problem
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import Scope
 from linkgate.web.api.auth import needs
-from linkgate.web.api.body import JsonBody, JsonObject, MergePatch
-from linkgate.web.api.documents import BODY, errors
+from linkgate.web.api.body import JsonObject
+from linkgate.web.api.documents import BODY, Json, MergePatch, errors
 
 ApiRequest = Request[None, None, State]
 
@@ -42,8 +42,8 @@ class CampaignList:
 
 @post(
     "/campaigns",
-    dto=JsonBody[NewCampaign],
-    return_dto=None,
+    dto=Json[NewCampaign],
+    return_dto=Json[ShownCampaign],
     security=needs(Scope.ADMIN),
     responses=errors(409, *BODY),
     summary="Create a campaign",
@@ -60,13 +60,25 @@ async def create_campaign(
     return Response(await _shown(gateway, campaign), headers={"location": location})
 
 
-@get("/campaigns", security=needs(), responses=errors(), summary="List all campaigns")
+@get(
+    "/campaigns",
+    return_dto=Json[CampaignList],
+    security=needs(),
+    responses=errors(),
+    summary="List all campaigns",
+)
 async def list_campaigns(request: ApiRequest) -> CampaignList:
     """Return all campaigns, newest first."""
     return CampaignList(await _gateway(request).store.campaigns.list())
 
 
-@get("/campaigns/{slug:str}", security=needs(), responses=errors(404), summary="Read a campaign")
+@get(
+    "/campaigns/{slug:str}",
+    return_dto=Json[ShownCampaign],
+    security=needs(),
+    responses=errors(404),
+    summary="Read a campaign",
+)
 async def read_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
     """Return a campaign, and why Stripe last refused it, unless it was changed since."""
     gateway = _gateway(request)
@@ -76,7 +88,7 @@ async def read_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
 @patch(
     "/campaigns/{slug:str}",
     dto=MergePatch[CampaignSettings],
-    return_dto=None,
+    return_dto=Json[ShownCampaign],
     security=needs(Scope.ADMIN),
     responses=errors(404, 409, *BODY),
     summary="Change a campaign",
@@ -99,6 +111,7 @@ async def change_campaign(
 @post(
     "/campaigns/{slug:str}/pause",
     status_code=200,
+    return_dto=Json[ShownCampaign],
     security=needs(Scope.ADMIN),
     responses=errors(404, 409),
     summary="Pause a campaign",
@@ -111,6 +124,7 @@ async def pause_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
 @post(
     "/campaigns/{slug:str}/resume",
     status_code=200,
+    return_dto=Json[ShownCampaign],
     security=needs(Scope.ADMIN),
     responses=errors(404, 409),
     summary="Resume a paused campaign",
@@ -123,6 +137,7 @@ async def resume_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
 @post(
     "/campaigns/{slug:str}/end",
     status_code=200,
+    return_dto=Json[ShownCampaign],
     security=needs(Scope.ADMIN),
     responses=errors(404, 409),
     summary="End a campaign for good",

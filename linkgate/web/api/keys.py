@@ -6,7 +6,6 @@ from typing import Annotated
 
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
-from msgspec import Meta
 from pydantic import Field, StringConstraints
 
 from linkgate.campaigns import Model, validated
@@ -14,8 +13,8 @@ from linkgate.errors import NotFound
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import ApiKey, Scope
 from linkgate.web.api.auth import needs
-from linkgate.web.api.body import JsonBody, JsonObject
-from linkgate.web.api.documents import BODY, errors
+from linkgate.web.api.body import JsonObject
+from linkgate.web.api.documents import BODY, Json, errors
 
 ApiRequest = Request[None, None, State]
 
@@ -47,7 +46,7 @@ class CreatedKey:
     name: str
     scopes: list[Scope]
     created_at: datetime
-    key: Annotated[str, Meta(description="Shown this once: only a hash of it is kept")]
+    key: Annotated[str, Field(description="Shown this once: only a hash of it is kept")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ class KeyList:
 
 @post(
     "/keys",
-    dto=JsonBody[NewKey],
-    return_dto=None,
+    dto=Json[NewKey],
+    return_dto=Json[CreatedKey],
     security=needs(Scope.ADMIN),
     responses=errors(*BODY),
     summary="Create an API key",
@@ -74,7 +73,13 @@ async def create_key(request: ApiRequest, data: JsonObject | None = None) -> Cre
     return CreatedKey(shown.id, shown.name, shown.scopes, shown.created_at, text)
 
 
-@get("/keys", security=needs(Scope.ADMIN), responses=errors(), summary="List the API keys")
+@get(
+    "/keys",
+    return_dto=Json[KeyList],
+    security=needs(Scope.ADMIN),
+    responses=errors(),
+    summary="List the API keys",
+)
 async def list_keys(request: ApiRequest) -> KeyList:
     """Return all API keys without their secrets, oldest first."""
     gateway: Gateway = request.app.state.gateway

@@ -7,16 +7,16 @@ from linkgate.gateway import Gateway
 from linkgate.issuing import Desk, Issued, NewLink, Picture
 from linkgate.store.apikeys import Scope
 from linkgate.web.api.auth import needs
-from linkgate.web.api.body import JsonBody, JsonObject
-from linkgate.web.api.documents import BODY, errors
+from linkgate.web.api.body import JsonObject
+from linkgate.web.api.documents import BODY, Json, errors
 
 ApiRequest = Request[None, None, State]
 
 
 @post(
     "/links",
-    dto=JsonBody[NewLink],
-    return_dto=None,
+    dto=Json[NewLink],
+    return_dto=Json[Issued],
     security=needs(Scope.LINKS_WRITE),
     responses=errors(409, *BODY),
     summary="Create a link",
@@ -31,6 +31,7 @@ async def create_link(request: ApiRequest, data: JsonObject | None = None) -> Re
 
 @get(
     "/links/{name:str}",
+    return_dto=Json[Picture],
     security=needs(Scope.STATS_READ, Scope.LINKS_WRITE),
     responses=errors(404),
     summary="Read a link",
@@ -47,6 +48,7 @@ async def read_link(request: ApiRequest, name: str) -> Picture:
 @post(
     "/links/{name:str}/revoke",
     status_code=200,
+    return_dto=Json[Picture],
     security=needs(Scope.LINKS_WRITE),
     responses=errors(404),
     summary="Revoke a link",

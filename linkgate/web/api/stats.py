@@ -6,13 +6,13 @@ from typing import Annotated
 
 from litestar import Request, get
 from litestar.datastructures import State
-from msgspec import Meta
+from pydantic import Field
 
 from linkgate.errors import Invalid, Problem, StoreUnavailable
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import Scope
 from linkgate.web.api.auth import needs
-from linkgate.web.api.documents import errors
+from linkgate.web.api.documents import Json, errors
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Stats:
     campaign: str
     counters: Annotated[
         dict[str, int],
-        Meta(
+        Field(
             description="visits.*, decisions.*, sessions.*, minting.*, and amount.* in minor units"
         ),
     ]
@@ -34,6 +34,7 @@ class Stats:
 
 @get(
     "/stats",
+    return_dto=Json[Stats],
     security=needs(Scope.STATS_READ),
     responses=errors(404, 422),
     summary="Read a campaign's counters",

@@ -1,7 +1,7 @@
 """Recorded visits are the specification: people pass, machines are caught, for these reasons."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,11 @@ def visit(case: Mapping[str, Any]) -> Signals:
     )
 
 
-def parameters() -> Iterator[Any]:
-    for case in CASES:
-        yield pytest.param(case, id=f"{case['verdict']}: {case['who']}")
+def title(case: Mapping[str, Any]) -> str:
+    return f"{case['verdict']}: {case['who']}"
 
 
-@pytest.mark.parametrize("case", parameters())
+@pytest.mark.parametrize("case", CASES, ids=title)
 def test_verdict_and_reasons(case: dict[str, Any]) -> None:
     verdict = judge(visit(case))
     found = sorted(evidence.rule for evidence in verdict.evidence)

@@ -1,0 +1,251 @@
+"""`linkgate campaigns`: create, list, show, change, pause, resume, end."""
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs; see linkgate.cli
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from linkgate.cli import printing
+from linkgate.cli.context import with_store
+from linkgate.cli.drafts import Draft, read_draft, refer_to_options
+
+if TYPE_CHECKING:
+    from linkgate.campaigns import Campaign
+    from linkgate.store import Store
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Campaigns: create, list, show, change, pause, resume, end.",
+)
+
+Slug = Annotated[str, typer.Argument(help="The campaign's slug.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str | None, typer.Option(help="What people see.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PRICE[:QUANTITY]", help="A price at Stripe, like price_123:2; may be repeated."
+    ),
+]
+Mode = Annotated[str | None, typer.Option(help="payment (the default), subscription or setup.")]
+SuccessUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where Stripe sends people who have paid.")
+]
+CancelUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where Stripe sends people who turn back.")
+]
+Policy = Annotated[str | None, typer.Option(help="adaptive (the default), confirm or direct.")]
+SentAt = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="When the e-mail goes out: 2026-05-01T08:00:00Z."),
+]
+Public = Annotated[
+    bool | None,
+    typer.Option("--public/--no-public", help="Whether it opens without a signed link too."),
+]
+SessionMinutes = Annotated[
+    int | None, typer.Option(metavar="MINUTES", help="How long a checkout stays open: 30 to 1430.")
+]
+LinkDays = Annotated[int | None, typer.Option(metavar="DAYS", help="How long its links live.")]
+File = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The campaign as .json or .toml, in the API's words; - reads JSON from standard "
+        "input. Options go before what it says.",
+    ),
+]
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    slug: Annotated[str | None, typer.Argument(help="Its name in links and commands.")] = None,
+    name: Name = None,
+    price: Price = None,
+    mode: Mode = None,
+    success_url: SuccessUrl = None,
+    cancel_url: CancelUrl = None,
+    policy: Policy = None,
+    sent_at: SentAt = None,
+    public: Public = None,
+    session_minutes: SessionMinutes = None,
+    link_days: LinkDays = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """Create a campaign: what a set of links leads to.
+
+    For example: linkgate campaigns create spring --name "Spring sale" --price price_123
+    --success-url https://example.com/thanks
+    """
+    from linkgate.campaigns import create as created
+
+    draft = Draft(
+        name, price, mode, success_url, cancel_url, policy, sent_at, public, session_minutes,
+        link_days,
+    )  # fmt: skip
+    data = read_draft(file, draft, whole=True)
+    if slug is not None:
+        data["slug"] = slug
+    with refer_to_options(slug="SLUG"):
+        campaign = created(data, _now())
+
+    async def put(_: object, store: "Store") -> None:
+        await store.campaigns.put(campaign, replaces=None)
+
+    with_store(ctx, put)
+    _tell(campaign, "was created", as_json)
+    if not as_json:
+        printing.note(f"Next: linkgate links create {campaign.slug} RECIPIENT")
+
+
+@app.command("list")
+def show_all(ctx: typer.Context, as_json: Json = False) -> None:
+    """List all campaigns, newest first."""
+    campaigns = with_store(ctx, lambda _, store: store.campaigns.list())
+    if as_json:
+        printing.as_json({"campaigns": [one.model_dump(mode="json") for one in campaigns]})
+    elif campaigns:
+        printing.table(
+            ("slug", "name", "status", "policy", "leads to", "created"),
+            [
+                (one.slug, one.name, one.status, one.policy, _destination(one), one.created_at)
+                for one in campaigns
+            ],
+        )
+    else:
+        printing.note(
+            "There are no campaigns. `linkgate campaigns create --help` tells how to make one."
+        )
+
+
+@app.command()
+def show(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
+    """Show a campaign, what was counted for it, and why Stripe last refused it, if it did."""
+
+    async def read(
+        _: object, store: "Store"
+    ) -> "tuple[Campaign, dict[str, int], dict[str, Any] | None]":
+        kept = store.campaigns
+        return await kept.read(slug), await kept.counts(slug), await kept.trouble(slug)
+
+    campaign, counts, trouble = with_store(ctx, read)
+    if as_json:
+        data = campaign.model_dump(mode="json")
+        printing.as_json({**data, "trouble": trouble, "counts": counts})
+        return
+    _print(campaign)
+    if trouble:
+        printing.line()
+        printing.line(f"Stripe refused it at {trouble['at']}: {trouble['message']}")
+    if counts:
+        printing.line()
+        printing.table(("counted", "times"), list(counts.items()))
+
+
+@app.command()
+def change(
+    ctx: typer.Context,
+    slug: Slug,
+    name: Name = None,
+    price: Price = None,
+    mode: Mode = None,
+    success_url: SuccessUrl = None,
+    cancel_url: CancelUrl = None,
+    policy: Policy = None,
+    sent_at: SentAt = None,
+    public: Public = None,
+    session_minutes: SessionMinutes = None,
+    link_days: LinkDays = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """Change a campaign; links that went out before follow. What isn't named stays as it is."""
+    from linkgate.campaigns import change as changed
+
+    draft = Draft(
+        name, price, mode, success_url, cancel_url, policy, sent_at, public, session_minutes,
+        link_days,
+    )  # fmt: skip
+    patch = read_draft(file, draft, whole=False)
+
+    async def put(_: object, store: "Store") -> "Campaign":
+        known = await store.campaigns.read(slug)
+        with refer_to_options():
+            campaign = changed(known, patch, _now())
+        await store.campaigns.put(campaign, replaces=known)
+        await store.campaigns.clear_trouble(slug)
+        return campaign
+
+    _tell(with_store(ctx, put), "was changed", as_json)
+
+
+@app.command()
+def pause(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
+    """Pause a campaign: its links show a page that says to come back later."""
+    _tell(_move(ctx, slug, "paused"), "is paused", as_json)
+
+
+@app.command()
+def resume(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
+    """Let a paused campaign's links lead on again."""
+    _tell(_move(ctx, slug, "active"), "is active", as_json)
+
+
+@app.command()
+def end(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
+    """End a campaign for good: its links show a page that says so."""
+    _tell(_move(ctx, slug, "ended"), "has ended", as_json)
+
+
+def _move(ctx: typer.Context, slug: str, status: str) -> "Campaign":
+    from linkgate.campaigns import Status, change_status
+
+    async def put(_: object, store: "Store") -> "Campaign":
+        known = await store.campaigns.read(slug)
+        moved = change_status(known, Status(status), _now())
+        if moved is not known:
+            await store.campaigns.put(moved, replaces=known)
+        return moved
+
+    return with_store(ctx, put)
+
+
+def _tell(campaign: "Campaign", what: str, as_json: bool) -> None:
+    if as_json:
+        printing.as_json(campaign.model_dump(mode="json"))
+    else:
+        printing.line(f"Campaign {campaign.slug} {what}.")
+
+
+def _print(campaign: "Campaign") -> None:
+    printing.facts(
+        {
+            "campaign": campaign.slug,
+            "name": campaign.name,
+            "status": campaign.status,
+            "policy": campaign.policy,
+            "leads to": _destination(campaign),
+            "after paying": campaign.destination.success_url,
+            "turning back": campaign.destination.cancel_url,
+            "sent": campaign.sent_at,
+            "public": "yes" if campaign.public else "no",
+            "checkout open": f"{campaign.session_minutes} minutes",
+            "links live": f"{campaign.link_days} days" if campaign.link_days else None,
+            "created": campaign.created_at,
+            "changed": campaign.updated_at,
+            "revision": campaign.revision,
+        }
+    )
+
+
+def _destination(campaign: "Campaign") -> str:
+    goal = campaign.destination
+    items = (f"{item.price or 'an inline price'} x {item.quantity}" for item in goal.line_items)
+    return f"{goal.kind}, {goal.mode}: {', '.join(items)}".removesuffix(": ")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

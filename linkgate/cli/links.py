@@ -1,0 +1,172 @@
+"""`linkgate links`: issue a link, look one up, revoke one."""
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs; see linkgate.cli
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from linkgate.cli import printing
+from linkgate.cli.context import with_store
+from linkgate.errors import Invalid, Problem
+
+if TYPE_CHECKING:
+    from linkgate.config import Config
+    from linkgate.issuing import Desk, Picture, PicturedSession
+    from linkgate.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Links: create, show, revoke.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[
+    str, typer.Argument(metavar="LINK", help="The link's id (lnk_...), its token, or its URL.")
+]
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    campaign: Annotated[str, typer.Argument(help="The slug of the campaign it leads into.")],
+    recipient: Annotated[
+        str, typer.Argument(help="Your own opaque id of the person; never an e-mail address.")
+    ],
+    sent_at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When its e-mail goes out: 2026-05-01T08:00:00Z."),
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(metavar="CUS", help="The person's customer id at Stripe.")
+    ] = None,
+    email: Annotated[
+        str | None, typer.Option(help="To fill in at Stripe; kept, and never part of the link.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=TEXT", help="For the session at Stripe; may be repeated."),
+    ] = None,
+    expires_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it stops to open.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Create a link and print its URL."""
+    wanted: dict[str, Any] = {
+        "campaign": campaign,
+        "recipient": recipient,
+        "sent_at": sent_at,
+        "customer": customer,
+        "email": email,
+        "metadata": _metadata(metadata or []),
+        "expires_at": expires_at,
+    }
+    issued = with_store(ctx, lambda config, store: _desk(config, store).issue(wanted, time.time()))
+    if as_json:
+        printing.as_json(_plain(issued))
+        return
+    printing.line(issued.url)
+    printing.note(f"Link {issued.id}, good until {printing.when(issued.expires_at)}.")
+
+
+@app.command()
+def show(ctx: typer.Context, link: Name, as_json: Json = False) -> None:
+    """Show what happened to a link: its state, visits with their evidence, and sessions."""
+    _print(
+        with_store(
+            ctx, lambda config, store: _desk(config, store).picture(_name(link), time.time())
+        ),
+        as_json,
+    )
+
+
+@app.command()
+def revoke(ctx: typer.Context, link: Name, as_json: Json = False) -> None:
+    """Make a link lead nowhere, for good."""
+    picture = with_store(
+        ctx, lambda config, store: _desk(config, store).revoke(_name(link), time.time())
+    )
+    if as_json:
+        _print(picture, as_json)
+        return
+    printing.line(f"Link {picture.id} is revoked.")
+    if picture.state != "revoked":
+        printing.note(f"It was {picture.state} before; that is not undone.")
+
+
+def _metadata(pairs: list[str]) -> dict[str, str] | None:
+    wrong = [
+        Problem("--metadata", f"{pair!r} has no =; write it like order=1234")
+        for pair in pairs
+        if "=" not in pair
+    ]
+    if wrong:
+        raise Invalid(wrong)
+    return {key: text for key, _, text in (pair.partition("=") for pair in pairs)} or None
+
+
+def _name(link: str) -> str:
+    """A whole URL is what people have at hand."""
+    return link.rpartition("/l/")[2] if "/l/" in link else link
+
+
+def _desk(config: "Config", store: "Store") -> "Desk":
+    from linkgate.issuing import Desk
+    from linkgate.tokens import Keyring, LinkTokens
+
+    keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
+    return Desk(store, LinkTokens(keyring), config.server.public_url, config.links)
+
+
+def _plain(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _print(picture: "Picture", as_json: bool) -> None:
+    if as_json:
+        printing.as_json(_plain(picture))
+        return
+    printing.facts(
+        {
+            "link": picture.id,
+            "state": picture.state,
+            "campaign": picture.campaign,
+            "recipient": picture.recipient,
+            "expires": picture.expires_at,
+            "revoked": picture.revoked_at,
+            "url": picture.url,
+        }
+    )
+    if picture.sessions:
+        printing.line()
+        printing.table(
+            ("session", "state", "created", "expires", "amount"),
+            [
+                (one.id, one.state, one.created_at, one.expires_at, _amount(one))
+                for one in picture.sessions
+            ],
+        )
+    if picture.visits:
+        printing.line()
+        printing.table(
+            ("visit", "method", "verdict", "decision", "evidence"),
+            [
+                (
+                    visit.at,
+                    visit.method,
+                    f"{visit.verdict} ({visit.kind})" if visit.kind else visit.verdict,
+                    "\n".join(part for part in (visit.decision, visit.outcome) if part),
+                    "\n".join(f"{one.rule}: {one.reason}" for one in visit.evidence),
+                )
+                for visit in picture.visits
+            ],
+        )
+    else:
+        printing.note("Nobody has visited it yet.")
+
+
+def _amount(session: "PicturedSession") -> str:
+    # In the minor unit, as Stripe writes it: how many digits that has differs by currency.
+    if session.amount_total is None or not session.currency:
+        return ""
+    return f"{session.amount_total} {session.currency}"

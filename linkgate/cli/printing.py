@@ -1,0 +1,66 @@
+"""How commands print: tables and facts for people, JSON for scripts, notes on standard error."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: Of output that isn't a terminal's: wide enough that no ordinary row is broken.
+PIPED_COLUMNS = 200
+
+
+def console() -> Console:
+    """Return where people's output goes: as wide as the terminal, plain and wide in a pipe."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PIPED_COLUMNS)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their columns. Nothing is cut off: ids are there to copy."""
+    grid = Table(*(), box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        grid.add_column(name, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(_cell(value)) for value in row))
+    console().print(grid)
+
+
+def facts(pairs: Mapping[str, object]) -> None:
+    """Print one thing's fields, one a line, leaving out those that are not set."""
+    known = {name: value for name, value in pairs.items() if value not in (None, "")}
+    width = max(map(len, known), default=0)
+    out = console()
+    for name, value in known.items():
+        out.print(Text(f"{name.ljust(width)}  {_cell(value)}"), soft_wrap=True)
+
+
+def line(text: str = "") -> None:
+    """Print one line of text."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Tell a person something that is not the command's result."""
+    typer.echo(text, err=True)
+
+
+def as_json(value: Any) -> None:
+    """Print `value` as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def when(at: datetime | None) -> str:
+    """Write a time in UTC, to the second."""
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return when(value)
+    return "" if value is None else str(value)

@@ -1,0 +1,86 @@
+"""Commands around the configuration: init and doctor."""
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs; see linkgate.cli
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linkgate.cli import printing
+from linkgate.cli.context import configuration
+
+if TYPE_CHECKING:
+    from linkgate.doctor import Finding
+
+
+def init(
+    ctx: typer.Context,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="The origin that links will have, like https://go.example.com; it can be "
+            "changed in the file.",
+        ),
+    ] = "http://localhost:8080",
+) -> None:
+    """Write a configuration with fresh keys.
+
+    It goes to ./linkgate.toml, or to where --config says. An existing file is never overwritten.
+    """
+    from linkgate.config import write_new
+    from linkgate.config.loading import DEFAULT_FILE
+
+    path: Path = ctx.obj or DEFAULT_FILE
+    write_new(path, public_url)
+    option = f" --config {path}" if ctx.obj else ""
+    printing.line(f"Wrote {path}, with a fresh signing key that is in no other place: back it up.")
+    printing.line()
+    printing.line("Next:")
+    printing.line(f"1. Put stripe.api_key and stripe.webhook_secrets into {path}. Both are in")
+    printing.line("   Stripe's dashboard; the webhook endpoint to make there is")
+    printing.line(f"   {public_url.rstrip('/')}/webhooks/stripe")
+    printing.line(f"2. linkgate{option} doctor    says what is missing, and how to mend it")
+    printing.line(f"3. linkgate{option} serve     serves the links")
+
+
+def doctor(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the whole setup by trying it.
+
+    Looks at the store, Stripe, the way in from outside and the files, and says how to mend what is
+    wrong. Status 1 if there is a problem.
+    """
+    from linkgate.doctor import Level, examine
+
+    findings = asyncio.run(examine(configuration(ctx)))
+    if as_json:
+        printing.as_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if any(finding.level is Level.PROBLEM for finding in findings):
+        raise typer.Exit(1)
+
+
+_MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
+
+
+def _print(findings: "list[Finding]") -> None:
+    from collections import Counter
+
+    width = max(len(finding.area) for finding in findings)
+    for finding in findings:
+        mark = _MARKS[finding.level]
+        printing.line(f"{mark}  {finding.area.ljust(width)}  {finding.message}")
+        if finding.mend:
+            printing.line(f"{' ' * (len(mark) + width + 4)}-> {finding.mend}")
+    counts = Counter(finding.level.value for finding in findings)
+    printing.line()
+    printing.line(
+        f"{counts['problem']} problems, {counts['warning']} warnings, {counts['ok']} as they "
+        "should be."
+    )

@@ -17,9 +17,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from linkgate.campaigns import Campaign, Instant, Model, Slug, Status, validated
 from linkgate.config import Links as LinkSettings
 from linkgate.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable, TokenError
-from linkgate.payments import LinkState, Session, SessionState, link_state
+from linkgate.picturing import NOTHING, Picture, picture
 from linkgate.store import DAY, Store
-from linkgate.store.links import Row
 from linkgate.tokens import CUSTOMER, RECIPIENT, Link, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
@@ -128,60 +127,6 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class PicturedEvidence:
-    """One rule's finding about a visit."""
-
-    rule: str
-    points_to: Annotated[str, Field(description="human, suspect or automated")]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PicturedVisit:
-    """One visit to the link."""
-
-    id: str
-    at: datetime
-    verdict: Annotated[str, Field(description="human, suspect or automated")]
-    kind: Annotated[str | None, Field(description="What kind of machine, if it was automated")]
-    decision: Annotated[str, Field(description="What the gate did with it")]
-    reason: Annotated[str, Field(description="Why it did that")]
-    outcome: Annotated[str, Field(description="What came of it; empty if nothing to tell")]
-    method: str
-    address: Annotated[str, Field(description="Where it came from, truncated")]
-    user_agent: str
-    evidence: tuple[PicturedEvidence, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PicturedSession:
-    """One session that was minted for the link."""
-
-    id: str
-    state: SessionState
-    created_at: datetime
-    expires_at: datetime
-    amount_total: Annotated[int | None, Field(description="In the currency's minor unit")]
-    currency: str | None
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What is known of a link. What only its token tells is null where only its id was given."""
-
-    id: str
-    campaign: str | None
-    recipient: str | None
-    state: LinkState
-    url: Annotated[str | None, Field(description="Null if the link was asked for by its id")]
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    visits: Annotated[tuple[PicturedVisit, ...], Field(description="Newest first")]
-    sessions: Annotated[tuple[PicturedSession, ...], Field(description="Oldest first")]
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """Where links are issued, looked up and revoked. `now` is in Unix seconds everywhere.
 
@@ -237,7 +182,9 @@ class Desk:
                 f"nothing is kept of a link {link_id}: a link that nobody has visited yet is only "
                 "known by its token, so ask with the token"
             )
-        return self._picture(link_id, reading, row or Row({}, (), (), {}), now)
+        link = reading.link if reading else None
+        url = self._url(self.tokens.issue(link)) if link else None
+        return picture(link_id, link, url, row or NOTHING, now)
 
     async def revoke(self, name: str, now: float) -> Picture:
         """Make the link with this id or token lead nowhere, whichever of its tokens is used.
@@ -321,63 +268,8 @@ class Desk:
             ) from None
         return reading.link.id, reading
 
-    def _picture(self, link_id: str, reading: Reading | None, row: Row, now: float) -> Picture:
-        fields = row.fields
-        link = reading.link if reading else None
-        expires = link.expires_at if link else int(fields.get("expires_at") or 0)
-        revoked = fields.get("revoked_at")
-        state = link_state(
-            row.sessions,
-            visited=bool(row.visits),
-            revoked=revoked is not None,
-            expired=bool(expires) and now >= expires,
-            now=now,
-        )
-        return Picture(
-            id=link_id,
-            campaign=link.campaign if link else fields.get("campaign"),
-            recipient=link.recipient if link else fields.get("recipient"),
-            state=state,
-            url=self._url(self.tokens.issue(link)) if link else None,
-            expires_at=_time(expires) if expires else None,
-            revoked_at=_time(int(revoked) / 1000) if revoked else None,
-            visits=tuple(map(_pictured_visit, row.visits)),
-            sessions=tuple(_pictured_session(session, now) for session in row.sessions),
-        )
-
     def _url(self, token: str) -> str:
         return f"{self.public_url}/l/{token}"
-
-
-def _pictured_visit(kept: Mapping[str, Any]) -> PicturedVisit:
-    # Old visits were kept by older versions: everything but id and time may be absent.
-    return PicturedVisit(
-        id=kept["id"],
-        at=_time(kept["at"]),
-        verdict=kept.get("verdict", ""),
-        kind=kept.get("kind"),
-        decision=kept.get("decision", ""),
-        reason=kept.get("reason", ""),
-        outcome=kept.get("outcome", ""),
-        method=kept.get("method", ""),
-        address=kept.get("address", ""),
-        user_agent=kept.get("user_agent", ""),
-        evidence=tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ())),
-    )
-
-
-def _pictured_session(session: Session, now: float) -> PicturedSession:
-    # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
-    ran_out = session.state is SessionState.OPEN and now >= session.expires_at
-    return PicturedSession(
-        id=session.id,
-        state=SessionState.EXPIRED if ran_out else session.state,
-        created_at=_time(session.created_at),
-        expires_at=_time(session.expires_at),
-        amount_total=session.amount_total,
-        currency=session.currency,
-        attempt=session.attempt,
-    )
 
 
 def _sent_at(new: NewLink, campaign: Campaign | None) -> float:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 
 from linkgate.errors import (
     Conflict,
@@ -58,14 +58,40 @@ def answer_linkgate_error(_: Request[Any, Any, Any], error: LinkgateError) -> Re
         answer = problem(status, "The store does not answer; nothing was changed. Try again soon.")
         answer.headers["retry-after"] = "2"
         return answer
-    return problem(status, str(error))
+    return problem(status, _sentence(str(error)))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer an error of the framework's: no such route, wrong method, body too large."""
-    answer = problem(error.status_code, error.detail)
+    if isinstance(error, ValidationException):
+        return _answer_wrong_parameters(error)
+    detail = _DETAILS.get(error.status_code) if error.detail == _phrase(error) else None
+    answer = problem(error.status_code, detail or error.detail)
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _answer_wrong_parameters(error: ValidationException) -> Response[bytes]:
+    # The framework names what is wrong with the query; the sentence around it quotes the URL.
+    found = error.extra if isinstance(error.extra, list) else []
+    fields = [{"field": e.get("key", "query"), "message": e.get("message", "")} for e in found]
+    return problem(422, "Some parameters can't be accepted as they are.", errors=fields)
+
+
+def _phrase(error: HTTPException) -> str:
+    return HTTPStatus(error.status_code).phrase
+
+
+#: Where the framework has nothing to say but the status's own name.
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; the Allow header names those that it takes.",
+    413: "The body is larger than this server takes (server.max_body_bytes).",
+}
 
 
 def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

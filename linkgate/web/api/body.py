@@ -6,6 +6,7 @@ has to hold of any body: that it is one JSON object, and holds nothing that JSON
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -63,8 +64,8 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     data = dict(pairs)
     if len(data) < len(pairs):
         # Two readers of one body may each take another of the two for the truth.
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        counted = Counter(name for name, _ in pairs)
+        twice = [name for name, number in counted.items() if number > 1][:10]
         raise _Refused(f"it has {', '.join(map(json.dumps, twice))} twice in one object")
     return data
 

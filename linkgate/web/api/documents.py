@@ -96,11 +96,15 @@ def _schema(node: Mapping[str, Any], known: Mapping[str, Any]) -> Schema:
         meant = known[node["$ref"].rpartition("/")[2]]
         return _schema({**meant, **{k: v for k, v in node.items() if k != "$ref"}}, known)
     names = Schema.field_aliases()
+    left_out = {"$defs", "discriminator"}
+    if "properties" not in node:
+        # What pydantic makes of a field's name ("Sent At") tells nothing that the name doesn't.
+        left_out.add("title")
     return Schema(
         **{
             names.get(key, key): _inner(key, value, known)
             for key, value in node.items()
-            if key not in {"$defs", "discriminator"}
+            if key not in left_out
         }
     )
 

@@ -4,7 +4,8 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import State
 
 from linkgate.gateway import Gateway
-from linkgate.issuing import Desk, Issued, NewLink, Picture
+from linkgate.issuing import Desk, Issued, NewLink
+from linkgate.picturing import Picture
 from linkgate.store.apikeys import Scope
 from linkgate.web.api.auth import needs
 from linkgate.web.api.body import JsonObject

@@ -1,0 +1,132 @@
+"""The picture of a link: what is known of it, put together for whoever looks it up.
+
+Nothing is asked of the store here; the API, the command line and the dashboard show the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from linkgate.payments import LinkState, Session, SessionState, link_state
+from linkgate.store.links import Row
+from linkgate.tokens import Link
+
+#: What is kept of a link that nobody has touched.
+NOTHING = Row({}, (), (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedEvidence:
+    """One rule's finding about a visit."""
+
+    rule: str
+    points_to: Annotated[str, Field(description="human, suspect or automated")]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedVisit:
+    """One visit to the link."""
+
+    id: str
+    at: datetime
+    verdict: Annotated[str, Field(description="human, suspect or automated")]
+    kind: Annotated[str | None, Field(description="What kind of machine, if it was automated")]
+    decision: Annotated[str, Field(description="What the gate did with it")]
+    reason: Annotated[str, Field(description="Why it did that")]
+    outcome: Annotated[str, Field(description="What came of it; empty if nothing to tell")]
+    method: str
+    address: Annotated[str, Field(description="Where it came from, truncated")]
+    user_agent: str
+    evidence: tuple[PicturedEvidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedSession:
+    """One session that was minted for the link."""
+
+    id: str
+    state: SessionState
+    created_at: datetime
+    expires_at: datetime
+    amount_total: Annotated[int | None, Field(description="In the currency's minor unit")]
+    currency: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is known of a link. What only its token tells is null where only its id was given."""
+
+    id: str
+    campaign: str | None
+    recipient: str | None
+    state: LinkState
+    url: Annotated[str | None, Field(description="Null if the link was asked for by its id")]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    visits: Annotated[tuple[PicturedVisit, ...], Field(description="Newest first")]
+    sessions: Annotated[tuple[PicturedSession, ...], Field(description="Oldest first")]
+
+
+def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: float) -> Picture:
+    """Draw the picture of the link with this id; `link` is None where no token told of it."""
+    fields = row.fields
+    expires = link.expires_at if link else int(fields.get("expires_at") or 0)
+    revoked = fields.get("revoked_at")
+    state = link_state(
+        row.sessions,
+        visited=bool(row.visits),
+        revoked=revoked is not None,
+        expired=bool(expires) and now >= expires,
+        now=now,
+    )
+    return Picture(
+        id=link_id,
+        campaign=link.campaign if link else fields.get("campaign"),
+        recipient=link.recipient if link else fields.get("recipient"),
+        state=state,
+        url=url,
+        expires_at=_time(expires) if expires else None,
+        revoked_at=_time(int(revoked) / 1000) if revoked else None,
+        visits=tuple(map(_visit, row.visits)),
+        sessions=tuple(_session(session, now) for session in row.sessions),
+    )
+
+
+def _visit(kept: Mapping[str, Any]) -> PicturedVisit:
+    # Old visits were kept by older versions: everything but id and time may be absent.
+    return PicturedVisit(
+        id=kept["id"],
+        at=_time(kept["at"]),
+        verdict=kept.get("verdict", ""),
+        kind=kept.get("kind"),
+        decision=kept.get("decision", ""),
+        reason=kept.get("reason", ""),
+        outcome=kept.get("outcome", ""),
+        method=kept.get("method", ""),
+        address=kept.get("address", ""),
+        user_agent=kept.get("user_agent", ""),
+        evidence=tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ())),
+    )
+
+
+def _session(session: Session, now: float) -> PicturedSession:
+    # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
+    ran_out = session.state is SessionState.OPEN and now >= session.expires_at
+    return PicturedSession(
+        id=session.id,
+        state=SessionState.EXPIRED if ran_out else session.state,
+        created_at=_time(session.created_at),
+        expires_at=_time(session.expires_at),
+        amount_total=session.amount_total,
+        currency=session.currency,
+        attempt=session.attempt,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -87,7 +87,7 @@ class Event:
 
 
 def read_event(data: Mapping[str, Any]) -> Event | None:
-    """Return the event in a webhook's JSON, or None if it says nothing about linkgate's sessions."""
+    """Return the event in a webhook's JSON, or None if it says nothing of linkgate's sessions."""
     if data.get("type") not in _EVENTS:
         return None
     session = data["data"]["object"]

@@ -103,7 +103,7 @@ class StripeAPI:
 
     async def close(self) -> None:
         """Close the HTTP client's connections."""
-        await self._http.close_async()
+        await self._http.close_async()  # type: ignore[no-untyped-call]
 
     async def create_session(self, params: dict[str, Any], key: str, deadline: Deadline) -> Session:
         """Create a Checkout Session under the idempotency key `key`.

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 from linkgate.store import keys
 from linkgate.store.connect import Connection
@@ -71,7 +72,7 @@ class ApiKeys:
         if not match:
             return None
         async with self._connection.guard() as client:
-            row = await client.hgetall(keys.api_key(match[1]))
+            row = cast(dict[str, str], await client.hgetall(keys.api_key(match[1])))
         # Compared even where there is no such key: the time taken must not tell which ids exist.
         expected = row.get("hash", "0" * 64)
         if not hmac.compare_digest(expected, _hash(match[2])) or not row:
@@ -81,9 +82,9 @@ class ApiKeys:
     async def list(self) -> list[ApiKey]:
         """Return all keys, oldest first."""
         async with self._connection.guard() as client:
-            ids = await client.zrange(keys.API_KEYS, 0, -1)
-            rows = [(key_id, await client.hgetall(keys.api_key(key_id))) for key_id in ids]
-        return [_key(key_id, row) for key_id, row in rows if row]
+            ids = cast(list[str], await client.zrange(keys.API_KEYS, 0, -1))
+            rows = [cast(dict[str, str], await client.hgetall(keys.api_key(i))) for i in ids]
+        return [_key(key_id, row) for key_id, row in zip(ids, rows, strict=True) if row]
 
     async def revoke(self, key_id: str) -> bool:
         """Delete a key; False if there was none with this id."""

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from linkgate.campaigns import Campaign
 from linkgate.errors import Conflict, NotFound, StoreUnavailable
@@ -81,7 +81,7 @@ class Campaigns:
         return campaign
 
     async def put(self, campaign: Campaign, *, replaces: Campaign | None) -> None:
-        """Keep a campaign; raises Conflict if it exists, or is not what `replaces` says any more."""
+        """Keep a campaign; raises Conflict if it exists or is not what `replaces` says any more."""
         done = await self._connection.script(
             _PUT,
             [keys.campaign(campaign.slug)],
@@ -100,7 +100,7 @@ class Campaigns:
     async def list(self) -> list[Campaign]:
         """Return all campaigns, newest first."""
         async with self._connection.guard() as client:
-            slugs = await client.zrevrange(keys.CAMPAIGNS, 0, -1)
+            slugs = cast(list[str], await client.zrevrange(keys.CAMPAIGNS, 0, -1))
             pipeline = client.pipeline(transaction=False)
             for slug in slugs:
                 pipeline.get(keys.campaign(slug))
@@ -110,7 +110,7 @@ class Campaigns:
     async def counts(self, slug: str) -> dict[str, int]:
         """Return what was counted for a campaign so far."""
         async with self._connection.guard() as client:
-            counted = await client.hgetall(keys.counters(slug))
+            counted = cast(dict[str, str], await client.hgetall(keys.counters(slug)))
         return {field: int(number) for field, number in sorted(counted.items())}
 
     async def report_trouble(self, slug: str, at: str, message: str) -> None:

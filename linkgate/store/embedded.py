@@ -230,8 +230,7 @@ class EmbeddedServer:
         while (state := probe(self.socket)) is not State.READY:
             if self._closing.is_set():
                 raise StoreUnavailable("the embedded store is closing")
-            if state is State.ABSENT and not self._lives():
-                status = self._process.wait() if self._process else 0
+            if state is State.ABSENT and (status := self._ended()) is not None:
                 self._process = None
                 if status > 0:
                     raise self._failed(f"ended with status {status}")
@@ -242,13 +241,19 @@ class EmbeddedServer:
             time.sleep(POLL_SECONDS)
         return True
 
-    def _lives(self) -> bool:
-        """Whether a server holds its lock, with or without a socket."""
+    def _ended(self) -> int | None:
+        """The status the server ended with (0 for another process's), or None while it lives."""
         descriptor = self.folder.open("server.lock")
         try:
-            return not lock(descriptor)
+            if not lock(descriptor):
+                return None
         finally:
             os.close(descriptor)
+        try:
+            return self._process.wait(timeout=1.0) if self._process else 0
+        except subprocess.TimeoutExpired:
+            # Somebody deleted the lock file that it holds.
+            return None
 
     def _recorded(self) -> tuple[int, str | None]:
         """The pid (0 for none) and the socket that the last starter wrote down."""
@@ -288,12 +293,10 @@ class EmbeddedServer:
         if not shut_down(self.socket):
             return
         until = time.monotonic() + STOP_SECONDS
-        while self._lives():
+        while self._ended() is None:
             if time.monotonic() > until:
                 raise self._failed("does not stop")
             time.sleep(POLL_SECONDS)
-        if self._process is not None:
-            self._process.wait()
         if self.socket.parent != self.folder.path:
             with suppress(OSError):
                 self.socket.parent.rmdir()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from linkgate.payments import Session, SessionState, advance
 from linkgate.store import keys, scripts
@@ -171,9 +171,9 @@ class Links:
         self, name: str, session: Session, *, event: str = "", keep_until: int
     ) -> tuple[Session | None, Session] | None:
         """Take in what was heard of a session: (before, after), or None if the event is known."""
-        async with self._connection.guard():
-            text = await self._connection.client.hget(keys.sessions(name), session.id)
         while True:
+            async with self._connection.guard() as client:
+                text = cast(str | None, await client.hget(keys.sessions(name), session.id))
             known = load_session(text) if text else None
             after = advance(known, session)
             said = await self._connection.script(
@@ -185,8 +185,6 @@ class Links:
                 return known, after
             if said == "duplicate":
                 return None
-            async with self._connection.guard():
-                text = await self._connection.client.hget(keys.sessions(name), session.id)
 
     async def revoke(self, name: str, now: float, keep_until: int) -> bool:
         """Revoke a link, touched or not; False if it was revoked before."""
@@ -198,15 +196,15 @@ class Links:
 
     async def keep_private(self, link: Link, attributes: Mapping[str, Any]) -> None:
         """Keep a link's private attributes until the link's rows go."""
-        async with self._connection.guard():
-            await self._connection.client.set(
+        async with self._connection.guard() as client:
+            await client.set(
                 keys.private(link.id), json.dumps(attributes), exat=self.keep_until(link)
             )
 
     async def read(self, name: str) -> Row | None:
         """Return all that is kept of a link, newest visit first; None if there is nothing."""
-        async with self._connection.guard():
-            pipeline = self._connection.client.pipeline(transaction=False)
+        async with self._connection.guard() as client:
+            pipeline = client.pipeline(transaction=False)
             pipeline.hgetall(keys.link(name))
             pipeline.hvals(keys.sessions(name))
             pipeline.lrange(keys.visits(name), 0, -1)

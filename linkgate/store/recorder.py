@@ -11,7 +11,9 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, scripts
@@ -141,7 +143,7 @@ class Recorder:
         self._writing = None
 
 
-def _row(link: Link) -> dict[str, str | int]:
+def _row(link: Link) -> Mapping[Any, Any]:
     return {
         "campaign": link.campaign,
         "recipient": link.recipient,

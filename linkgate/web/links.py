@@ -1,8 +1,8 @@
 """The link routes: /l/{token}.
 
 Mounted as plain ASGI inside the Litestar application: a scanner storm runs through here, and half
-of a small request's cost is the framework's handling of handlers (docs/adr has the figures). What is
-here is only reading the request and sending the answer.
+of a small request's cost is the framework's handling of handlers (docs/adr has the figures). What
+is here is only reading the request and sending the answer.
 """
 
 import logging
@@ -38,13 +38,13 @@ async def visit(scope: Scope, receive: Receive, send: Send) -> None:
     except Exception:
         log.exception("a visit failed")
         page = gateway.pages.simple("problem", lang="en", status=500)
-    body = b"" if scope["method"] == "HEAD" else page.body
+    body = b"" if scope.get("method") == "HEAD" else page.body
     await send({"type": "http.response.start", "status": page.status, "headers": page.headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
-    method = scope["method"]
+    method = str(scope.get("method"))
     if method == "OPTIONS":
         return Page(204, b"", (*LAWS, _ALLOW))
     if method not in {"GET", "HEAD", "POST"}:
@@ -53,9 +53,7 @@ async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
 
     def signals(decoy: bool) -> Signals:
         peer = scope["client"][0] if scope["client"] else ""
-        return gather(
-            method, scope["headers"], peer, scope["scheme"], gateway.proxies, decoy=decoy
-        )
+        return gather(method, scope["headers"], peer, scope["scheme"], gateway.proxies, decoy=decoy)
 
     form = None
     if method == "POST":

@@ -1,0 +1,196 @@
+"""Real Chromium against a real linkgate: who gets a session, and who doesn't."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from linkgate.tokens import Link
+from tests.stack import CHROME, Stack, embedded
+
+T = TypeVar("T")
+
+
+class Threaded:
+    """A running linkgate in a thread of its own, for tests that drive a browser in theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.stack: Stack
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            async with embedded(self._folder) as self.stack:
+                self._ready.set()
+                await self._stop.wait()
+
+        self._loop.run_until_complete(serve())
+
+    def __enter__(self) -> "Threaded":
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+
+    def do(self, work: Callable[[Stack], Coroutine[Any, Any, T]]) -> T:
+        """Run something in the stack's own loop, and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(work(self.stack), self._loop).result(30)
+
+    def sessions(self) -> list[Any]:
+        return self.do(lambda stack: stack.sessions())
+
+    def link(self) -> tuple[Link, str]:
+        link = self.stack.link()
+        return link, self.stack.url + self.stack.path(link)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Threaded]:
+    with Threaded(tmp_path / "data") as threaded:
+        threaded.do(lambda stack: stack.campaign())
+        threaded.do(lambda stack: stack.campaign("confirmed", policy="confirm"))
+        yield threaded
+
+
+@pytest.fixture
+def person(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser that doesn't call itself headless, as a person's doesn't."""
+    context = chromium.new_context(user_agent=CHROME, locale="en-US")
+    yield context
+    context.close()
+
+
+def test_a_person_clicks_pays_and_the_webhook_says_so(
+    gate: Threaded, person: BrowserContext
+) -> None:
+    link, url = gate.link()
+    page = person.new_page()
+    page.goto(url)
+    [session] = gate.sessions()
+    assert page.url.partition("#")[0] == session["url"].partition("#")[0]
+    page.route("https://shop.example.com/**", lambda route: route.fulfill(body="thanks"))
+    page.get_by_role("button", name="Pay", exact=False).first.click()
+    page.wait_for_url("https://shop.example.com/thanks")
+
+    async def paid(stack: Stack) -> None:
+        async with asyncio.timeout(10):
+            while (await stack.row(link)).fields.get("done") != "paid":
+                await asyncio.sleep(0.05)
+
+    gate.do(paid)
+    page.goto(url)
+    expect(page.locator("form")).to_have_count(0)
+    assert len(gate.sessions()) == 1
+
+
+def confirmed(gate: Threaded) -> str:
+    link = gate.stack.link(campaign="confirmed")
+    return gate.stack.url + gate.stack.path(link)
+
+
+def test_a_person_presses_the_one_button(gate: Threaded, person: BrowserContext) -> None:
+    page = person.new_page()
+    page.goto(confirmed(gate))
+    assert gate.sessions() == []
+    page.get_by_role("button").click()
+    page.wait_for_url("**/c/pay/**")
+    assert len(gate.sessions()) == 1
+    # The same browser goes straight through from now on.
+    page.goto(confirmed(gate))
+    assert "/c/pay/" in page.url
+
+
+def test_a_person_presses_with_the_keyboard_and_without_javascript(
+    gate: Threaded, chromium: Browser
+) -> None:
+    context = chromium.new_context(user_agent=CHROME, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(confirmed(gate))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/c/pay/**")
+    context.close()
+    assert len(gate.sessions()) == 1
+
+
+def test_a_double_click_and_two_windows_make_one_session(
+    gate: Threaded, person: BrowserContext
+) -> None:
+    url = confirmed(gate)
+    pages = [person.new_page(), person.new_page()]
+    for page in pages:
+        page.goto(url)
+    pages[0].get_by_role("button").dblclick(no_wait_after=True)
+    pages[1].get_by_role("button").click(no_wait_after=True)
+    for page in pages:
+        page.wait_for_url("**/c/pay/**")
+    assert len(gate.sessions()) == 1
+
+
+def test_a_scripted_page_that_only_loads_mints_nothing(gate: Threaded, chromium: Browser) -> None:
+    """What a scanner's sandbox does: a stock headless browser loads, runs scripts and looks."""
+    for _ in range(2):
+        context = chromium.new_context()
+        page = context.new_page()
+        _, url = gate.link()
+        page.goto(url)
+        page.wait_for_load_state("networkidle")
+        expect(page.get_by_role("button")).to_be_visible()
+        links = page.eval_on_selector_all("[href], [src]", "all => all.map(e => e.href || e.src)")
+        assert not [href for href in links if href.startswith("http")]
+        context.close()
+    assert gate.sessions() == []
+
+
+def referring(gate: Threaded, page: Page, rules: str) -> None:
+    """Open a page of the gateway's origin (speculation stays within one) that has `rules`."""
+    html = f'<!doctype html><title>mail</title><script type="speculationrules">{rules}</script>'
+    page.route("**/mail", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(gate.stack.url + "/mail")
+
+
+@pytest.mark.parametrize("kind", ["prefetch", "prerender"])
+def test_what_a_browser_speculates_about_costs_nothing(
+    gate: Threaded, person: BrowserContext, kind: str
+) -> None:
+    link, url = gate.link()
+    page = person.new_page()
+    referring(gate, page, f'{{"{kind}": [{{"urls": ["{url}"], "eagerness": "immediate"}}]}}')
+
+    async def speculated(stack: Stack) -> list[str]:
+        async with asyncio.timeout(10):
+            while await stack.gateway.store.links.read(link.id) is None:
+                await asyncio.sleep(0.05)
+                await stack.gateway.store.recorder.flush()
+        return [visit["kind"] for visit in (await stack.row(link)).visits]
+
+    assert gate.do(speculated) == ["prefetch"]
+    assert gate.sessions() == []
+    # Then the person really goes there: the browser asks again, and exactly one session is made.
+    page.evaluate("url => { location.href = url }", url)
+    page.wait_for_url("**/c/pay/**")
+    assert len(gate.sessions()) == 1
+
+
+def test_the_busy_page_gets_in_by_itself(gate: Threaded, person: BrowserContext) -> None:
+    gate.do(lambda stack: stack.fault(status=429, times=1, retry_after=20))
+    _, url = gate.link()
+    page = person.new_page()
+    page.add_init_script("""
+        const set = window.setTimeout;
+        window.setTimeout = (work, wait, ...rest) => set(work, Math.min(wait, 20), ...rest);
+    """)
+    page.goto(url)
+    page.wait_for_url("**/c/pay/**", timeout=30_000)
+    assert len(gate.sessions()) == 1

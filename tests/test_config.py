@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from linkgate.config import Config, document, example, load, parse, write_new
+from linkgate.config import Config, Stripe, document, example, load, parse, write_new
 from linkgate.config.sections import SECTIONS, About
 from linkgate.errors import ConfigError
 from linkgate.web.brand import Brand as PageBrand
@@ -331,6 +332,17 @@ class TestEverythingAtOnce:
         assert setting.replace("__", ".") in told
         # Names of settings and of unknown things inside them are fine; the value is not.
         assert "hunter2" not in told
+
+    def test_even_a_section_by_itself_repeats_no_secret(self) -> None:
+        with pytest.raises(ValidationError) as caught:
+            Stripe.model_validate({"api_key": "hunter2", "webhook_secrets": "hunter2"})
+        assert "hunter2" not in str(caught.value)
+
+    def test_a_section_knows_its_own_settings_alone_and_keeps_them(self) -> None:
+        with pytest.raises(ValidationError):
+            Stripe.model_validate({"api_key": "sk_test_abc", "apikey": "x"})
+        with pytest.raises(ValidationError):
+            parse(ENOUGH).stripe.api_base = "https://evil.example"
 
     def test_no_repr_shows_a_secret(self) -> None:
         config = parse(

@@ -18,12 +18,14 @@ from redis import Redis
 
 from linkgate import payments
 from linkgate.config import Config, load, parse
+from linkgate.destinations.stripe_api import API_VERSION
 from linkgate.doctor import Finding, Level, examine
 from linkgate.doctor.reach import examine_reach
 from linkgate.doctor.setup import examine_setup
 from linkgate.doctor.store import _examine_server, examine_store
 from linkgate.doctor.stripe_account import NEEDED_EVENTS, examine_stripe
 from linkgate.sandbox import Sandbox, WebhookEndpoint
+from linkgate.store.connect import Connection
 from tests.store import servers
 
 KEYS = [f"{n}-k3y-with-enough-Random-looking-letters-0123456789" for n in range(8)]
@@ -121,6 +123,7 @@ class TestSetup:
             (0o640, Level.WARNING, "can be read by other users"),
             (0o604, Level.WARNING, "can be read by other users"),
             (0o620, Level.PROBLEM, "can be changed by other users"),
+            (0o602, Level.PROBLEM, "can be changed by other users"),
             (0o666, Level.PROBLEM, "can be changed by other users"),
         ],
     )
@@ -181,6 +184,21 @@ class TestStore:
         await examine_store(kept)
         with closing(Redis.from_url(kept)) as client:
             assert all(client.ttl(key) > 0 for key in client.scan_iter())
+
+    @pytest.mark.parametrize("path", ["kept", "nobody"])
+    async def test_what_is_opened_is_closed(
+        self, kept: str, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = []
+        close = Connection.close
+
+        async def spy(connection: Connection) -> None:
+            closed.append(connection)
+            await close(connection)
+
+        monkeypatch.setattr(Connection, "close", spy)
+        await examine_store(kept if path == "kept" else f"redis://127.0.0.1:{free_port()}/0")
+        assert len(closed) == 1
 
     async def test_the_embedded_server_is_sound(self, tmp_path: Path) -> None:
         assert bad(await examine_store(f"embedded:{tmp_path}/data")) == []
@@ -305,8 +323,10 @@ class FakeStripe:
     account: dict[str, Any] = field(default_factory=lambda: {"charges_enabled": True})
     statuses: dict[str, int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.versions.add(request.headers["Stripe-Version"])
         name = request.path.rpartition("/")[2]
         status = self.statuses.get(name, 200)
         if status != 200:
@@ -333,6 +353,14 @@ class TestStripe:
         assert the(findings, "Checkout Sessions")
         assert the(findings, HOOK)
         assert the(findings, "1 webhook secret configured")
+
+    @pytest.mark.parametrize("configured", [None, "2025-03-31.basil"])
+    async def test_the_version_is_the_one_that_links_are_served_with(
+        self, configured: str | None
+    ) -> None:
+        fake = FakeStripe()
+        await stripe_says(fake, stripe__api_version=configured)
+        assert fake.versions == {configured or API_VERSION}
 
     async def test_a_refused_key(self) -> None:
         findings = await stripe_says(FakeStripe(statuses={"account": 401}))
@@ -562,6 +590,22 @@ class TestReach:
             findings = await examine_reach(config_with(server__public_url=base))
             answered.set()
         assert "did not answer within" in findings[0].message
+
+    @pytest.mark.parametrize("said", [b"", b"220 mail.example.com ESMTP\r\n\r\n"])
+    async def test_a_server_that_does_not_speak_http(self, said: bytes) -> None:
+        async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(said)
+            writer.close()
+
+        async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            config = config_with(
+                server__public_url=f"http://127.0.0.1:{port}",
+                stripe__api_base=f"http://127.0.0.1:{port}",
+            )
+            findings = [*await examine_reach(config), *await examine_stripe(config)]
+        told = [finding for finding in findings if "can't be reached" in finding.message]
+        assert [finding.area for finding in told] == ["reach", "stripe"]
 
     async def test_plain_http_where_https_is_expected(self) -> None:
         async with serving(FakeLinkgate().answer) as base:

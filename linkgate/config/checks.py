@@ -73,7 +73,7 @@ def _host(parts: SplitResult) -> str:
     host = (parts.hostname or "").lower()
     if ":" in host:
         try:
-            return f"[{ip_address(host).compressed}]"
+            return f"[{ip_address(host)}]"
         except ValueError:
             raise ValueError("has an IPv6 address that can't be read") from None
     if not host.isascii():

@@ -26,7 +26,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
     file = _find_file(path, env)
     readable = file is None or read_file(file, gathered)
     gathered.drop_unknown()
-    read_environment({name: env[name] for name in env if name != CONFIG_VARIABLE}, gathered)
+    read_environment(env, gathered)
     if not readable:
         # Everything that the file would have set would now be reported as missing.
         raise ConfigError(gathered.problems)

@@ -43,6 +43,11 @@ def serve(config: Config, env: Mapping[str, str], say: Callable[[str], None]) ->
     `say` is told where, once everything answers. Raises ConfigError, StoreUnavailable or
     Unservable when it can't begin.
     """
+    if not config.stripe.webhook_secrets:
+        log.warning(
+            "stripe.webhook_secrets is empty: every webhook will be refused, and no link will be "
+            "known to be paid"
+        )
     with bind(config.server.host, config.server.port) as listener:
         workers = config.server.workers
         counted = f", {workers} workers" if workers > 1 else ""

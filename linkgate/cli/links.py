@@ -12,7 +12,8 @@ from linkgate.errors import Invalid, Problem
 
 if TYPE_CHECKING:
     from linkgate.config import Config
-    from linkgate.issuing import Desk, Picture, PicturedSession
+    from linkgate.issuing import Desk
+    from linkgate.picturing import Picture, PicturedSession
     from linkgate.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Links: create, show, revoke.")

@@ -41,7 +41,7 @@ def facts(pairs: Mapping[str, object]) -> None:
 
 
 def line(text: str = "") -> None:
-    """Print one line of text."""
+    """Print a line of text, and flush it for who waits for it through a pipe."""
     typer.echo(text)
 
 

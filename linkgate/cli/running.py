@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from linkgate.cli import printing
 from linkgate.cli.context import environment
 
 
@@ -13,9 +14,12 @@ def serve(
     ctx: typer.Context,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[
-        int | None, typer.Option(help="The port to listen on; 0 takes a free one.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="How many processes serve.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="How many processes serve.")
+    ] = None,
 ) -> None:
     """Serve links, the API and Stripe's webhooks.
 
@@ -30,7 +34,7 @@ def serve(
     env = environment(ctx, overrides)
     config = load(None, env)
     set_up(config.log)
-    serve_with(config, env, _say)
+    serve_with(config, env, printing.line)
 
 
 def demo(
@@ -57,17 +61,16 @@ def demo(
     ends it.
     """
     from linkgate.cli.tour import as_line, show
-    from linkgate.demo import Tour, run_demo
+    from linkgate.demo import Audience, run_demo
 
-    def announce(tour: Tour) -> None:
-        _say(as_line(tour)) if as_json else show(tour)
-
-    run_demo(port, data, announce)
-
-
-def _say(line: str) -> None:
-    # Flushed by typer, so that who waits for the line through a pipe gets it.
-    typer.echo(line)
+    audience = (
+        Audience(lambda tour: printing.line(as_line(tour)))
+        if as_json
+        else Audience(show, printing.line)
+    )
+    run_demo(port, data, audience)
+    what = "was removed" if data is None else f"is kept in {data}"
+    printing.note(f"The demo has ended; its data {what}.")
 
 
 def sandbox(
@@ -99,4 +102,4 @@ def sandbox(
     """
     from linkgate.cli.sandbox import Wishes, run_sandbox
 
-    run_sandbox(Wishes(host, port, public_url, api_key, webhook, webhook_secret), _say)
+    run_sandbox(Wishes(host, port, public_url, api_key, webhook, webhook_secret), printing.line)

@@ -26,7 +26,7 @@ def show(tour: Tour, console: Console | None = None) -> None:
     out.print()
     out.print(Text("linkgate runs, with a stand-in for Stripe. No money moves.", "bold"))
     _heading(out, "To click, as a person with e-mail would")
-    for link in tour.links[:2]:
+    for link in tour.inbox:
         out.print(f"{link.title}. {link.about}", markup=False)
         _verbatim(out, link.url)
     out.print(
@@ -45,6 +45,7 @@ def show(tour: Tour, console: Console | None = None) -> None:
     _verbatim(out, f"{tour.url}/api/openapi.json")
     where = f"The data is kept in {tour.config.parent}." if tour.kept else "Its data goes with it."
     out.print(Text(f"\nCtrl-C ends the demo. {where}", "bold"))
+    out.print("\nWhat happens to these links, as it happens:")
     out.file.flush()
 
 

@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
@@ -12,8 +13,9 @@ from litestar.types import ASGIApp
 
 from linkgate import config
 from linkgate.config import Config, Log
-from linkgate.demo.samples import SampleLink, Tour, make_key, make_samples
+from linkgate.demo.samples import SampleLink, Tour, desk_of, make_key, make_samples
 from linkgate.demo.shop import CANCELLED, THANKS, with_shop
+from linkgate.demo.watching import watch
 from linkgate.errors import ConfigError, Problem
 from linkgate.logs import set_up
 from linkgate.sandbox import Sandbox, WebhookEndpoint
@@ -25,8 +27,16 @@ PORT = 8080
 SANDBOX_PORT = 8081
 
 
-def run_demo(port: int | None, data: Path | None, announce: Callable[[Tour], None]) -> None:
-    """Run until a signal; `announce` is called when everything answers.
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is told where everything is, once it runs, and (if `tell` is set) of each visit."""
+
+    announce: Callable[[Tour], None]
+    tell: Callable[[str], None] | None = None
+
+
+def run_demo(port: int | None, data: Path | None, audience: Audience) -> None:
+    """Run until a signal.
 
     Without `port`, the usual ports are taken if they are free; without `data`, everything is kept
     in a temporary folder that is removed at the end. Raises ConfigError, StoreUnavailable or
@@ -40,7 +50,7 @@ def run_demo(port: int | None, data: Path | None, announce: Callable[[Tour], Non
         folder = data.absolute() if data else _temporary(stack)
         file = folder / "linkgate.toml"
         values = _configure(file, url_of(gateway), url_of(sandbox))
-        run(_serve(values, file, (gateway, sandbox), announce, kept=data is not None))
+        run(_serve(values, file, (gateway, sandbox), audience, kept=data is not None))
 
 
 def _temporary(stack: ExitStack) -> Path:
@@ -89,17 +99,20 @@ async def _serve(
     values: Config,
     file: Path,
     listeners: tuple[socket, socket],
-    announce: Callable[[Tour], None],
+    audience: Audience,
     *,
     kept: bool,
 ) -> None:
     links: list[SampleLink] = []
+    watching: list[asyncio.Task[None]] = []
     app = create(values)
     front, back = _Part(with_shop(app, lambda: links), listeners[0]), _sandbox(values, listeners[1])
 
     def stop(at_once: bool) -> None:
         # The sandbox follows when the gateway has ended: mints under way still need it.
         front.server.stop(at_once=at_once)
+        for task in watching:
+            task.cancel()
         if at_once:
             back.server.stop(at_once=True)
 
@@ -107,17 +120,19 @@ async def _serve(
     async with held_store(values.store.url), back.running(), front.running() as ended:
         gateway = app.state.gateway
         links += await make_samples(gateway, THANKS, CANCELLED)
-        announce(
-            Tour(
-                url=values.server.public_url,
-                sandbox_url=values.stripe.api_base,
-                api_key=await make_key(gateway),
-                sandbox_key=values.stripe.api_key.get_secret_value(),
-                config=file,
-                kept=kept,
-                links=tuple(links),
-            )
+        tour = Tour(
+            url=values.server.public_url,
+            sandbox_url=values.stripe.api_base,
+            api_key=await make_key(gateway),
+            sandbox_key=values.stripe.api_key.get_secret_value(),
+            config=file,
+            kept=kept,
+            links=tuple(links),
         )
+        audience.announce(tour)
+        if audience.tell:
+            work = watch(desk_of(gateway), links, gateway.clock, audience.tell)
+            watching.append(asyncio.create_task(work))
         await ended
 
 

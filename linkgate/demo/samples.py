@@ -1,6 +1,6 @@
 """What the demo puts into an empty store: two campaigns, three links, a key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,10 @@ PLUS: Mapping[str, Any] = {
     "policy": "confirm",
     "destination": {"mode": "subscription", "line_items": [{"price": "price_demo_monthly"}]},
 }
+
+
+#: The name of the link that the lines to paste are about.
+PASTE = "paste"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,26 @@ class Tour:
     kept: bool
     links: tuple[SampleLink, ...]
 
+    @property
+    def inbox(self) -> tuple[SampleLink, ...]:
+        """The links that are there for people to click."""
+        return inbox(self.links)
+
     def link(self, name: str) -> SampleLink:
         """Return the sample link with this name: `spring`, `plus` or `paste`."""
         return next(link for link in self.links if link.name == name)
+
+
+def inbox(links: Sequence[SampleLink]) -> tuple[SampleLink, ...]:
+    """Return those of `links` that are there for people to click."""
+    return tuple(link for link in links if link.name != PASTE)
+
+
+def desk_of(gateway: Gateway) -> Desk:
+    """Return where the gateway's links are issued and looked up."""
+    return Desk(
+        gateway.store, gateway.tokens, gateway.config.server.public_url, gateway.config.links
+    )
 
 
 async def make_samples(gateway: Gateway, thanks: str, cancelled: str) -> tuple[SampleLink, ...]:
@@ -69,7 +90,7 @@ async def make_samples(gateway: Gateway, thanks: str, cancelled: str) -> tuple[S
     return (
         await _link(gateway, "spring", SPRING, "A person goes straight to the checkout."),
         await _link(gateway, "plus", PLUS, "Everyone presses a button first, once per browser."),
-        await _link(gateway, "paste", SPRING, "For the lines to paste."),
+        await _link(gateway, PASTE, SPRING, "For the lines to paste."),
     )
 
 
@@ -94,12 +115,9 @@ async def _campaign(gateway: Gateway, data: Mapping[str, Any]) -> Campaign:
 
 
 async def _link(gateway: Gateway, name: str, campaign: Mapping[str, Any], about: str) -> SampleLink:
-    desk = Desk(
-        gateway.store, gateway.tokens, gateway.config.server.public_url, gateway.config.links
-    )
     # A new recipient in every run: a kept demo's earlier ones may have paid.
     wanted = {"campaign": campaign["slug"], "recipient": f"r-{100_000 + randbelow(900_000)}"}
-    issued = await desk.issue(wanted, gateway.clock())
+    issued = await desk_of(gateway).issue(wanted, gateway.clock())
     return SampleLink(
         name=name,
         title=campaign["name"],

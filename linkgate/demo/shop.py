@@ -8,7 +8,7 @@ from html import escape
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from linkgate.demo.samples import SampleLink
+from linkgate.demo.samples import SampleLink, inbox
 
 INBOX = "/"
 THANKS = "/demo/thanks"
@@ -54,7 +54,7 @@ def with_shop(gateway: ASGIApp, links: Callable[[], Sequence[SampleLink]]) -> AS
 
 def _page(path: str, links: Callable[[], Sequence[SampleLink]]) -> str | None:
     if path == INBOX:
-        return _inbox(links())
+        return _inbox(inbox(links()))
     if path == THANKS:
         return _PAGE.format(
             title="Thank you",

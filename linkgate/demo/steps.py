@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
 
-from linkgate.demo.samples import Tour
+from linkgate.demo.samples import PASTE, Tour
 
 #: Prints what matters of an answer: its status and where it leads.
 _BRIEFLY = "-s -o /dev/null -w '%{http_code} %{redirect_url}\\n'"
@@ -40,7 +40,7 @@ class Step:
 
 def steps(tour: Tour) -> tuple[Step, ...]:
     """Return the lines for a running demo, in the order that they are meant to be tried in."""
-    url = quote(tour.link("paste").url)
+    url = quote(tour.link(PASTE).url)
     return (
         Step(
             "scanner",
@@ -76,7 +76,7 @@ def steps(tour: Tour) -> tuple[Step, ...]:
 
 def _api_steps(tour: Tour) -> tuple[Step, ...]:
     key = f"-H 'Authorization: Bearer {tour.api_key}'"
-    link = tour.link("paste")
+    link = tour.link(PASTE)
     wanted = json.dumps({"campaign": link.campaign, "recipient": "r-1001"})
     return (
         Step(

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from litestar import Litestar
 from pydantic import SecretStr
 from redis import Redis
 
@@ -26,6 +27,7 @@ from linkgate.doctor.store import _examine_server, examine_store
 from linkgate.doctor.stripe_account import NEEDED_EVENTS, examine_stripe
 from linkgate.sandbox import Sandbox, WebhookEndpoint
 from linkgate.store.connect import Connection
+from linkgate.web.app import create
 from tests.store import servers
 
 KEYS = [f"{n}-k3y-with-enough-Random-looking-letters-0123456789" for n in range(8)]
@@ -395,6 +397,7 @@ class TestStripe:
         finding = the(await examine_stripe(config), "can't be reached")
         assert finding.level is Level.PROBLEM
         assert "stripe.api_base" in finding.mend
+        assert "support@stripe.com" not in finding.message
 
     async def test_something_else_than_stripe(self) -> None:
         async def page(request: web.Request) -> web.StreamResponse:
@@ -617,15 +620,21 @@ class TestReach:
 @asynccontextmanager
 async def sandbox(key: str, *webhooks: WebhookEndpoint) -> AsyncIterator[str]:
     """The sandbox Stripe, over HTTP on this machine; yields its address."""
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    app = Sandbox(base, key, webhooks).app()
+    base = f"http://127.0.0.1:{free_port()}"
+    async with running(Sandbox(base, key, webhooks).app(), base):
+        yield base
+
+
+@asynccontextmanager
+async def running(app: Litestar, base: str) -> AsyncIterator[None]:
+    """An application at an address of this machine."""
+    port = int(base.rpartition(":")[2])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     try:
-        yield base
+        yield
     finally:
         server.should_exit = True
         await task
@@ -633,14 +642,15 @@ async def sandbox(key: str, *webhooks: WebhookEndpoint) -> AsyncIterator[str]:
 
 class TestAll:
     async def test_a_whole_sound_setup(self, tmp_path: Path) -> None:
-        async with serving(FakeLinkgate().answer) as public:
-            hook = WebhookEndpoint(f"{public}/webhooks/stripe", "whsec_abc", NEEDED_EVENTS)
-            async with sandbox("sk_test_abc", hook) as base:
-                config = config_with(
-                    server__public_url=public,
-                    store__url=f"embedded:{tmp_path}/data",
-                    stripe__api_base=base,
-                )
+        public = f"http://127.0.0.1:{free_port()}"
+        hook = WebhookEndpoint(f"{public}/webhooks/stripe", "whsec_abc", NEEDED_EVENTS)
+        async with sandbox("sk_test_abc", hook) as base:
+            config = config_with(
+                server__public_url=public,
+                store__url=f"embedded:{tmp_path}/data",
+                stripe__api_base=base,
+            )
+            async with running(create(config), public):
                 findings = await examine(config)
         assert bad(findings) == []
         assert {finding.area for finding in findings} == {"setup", "store", "stripe", "reach"}

@@ -63,11 +63,14 @@ async def _ask(call: Awaitable[T]) -> T:
     """The answer; raises _Refused, whose words never hold the key (Stripe masks it)."""
     try:
         return await call
+    except stripe.APIConnectionError as error:
+        # Stripe's own words ask to write to its support; the cause says what is in the way.
+        raise _Refused(0, str(error.__cause__ or "no answer"), {}) from error
     except stripe.StripeError as error:
         words = error.user_message or error.code or type(error).__name__
         raise _Refused(error.http_status or 0, words, error.headers or {}) from error
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise _Refused(0, type(error).__name__, {}) from error
+        raise _Refused(0, str(error) or type(error).__name__, {}) from error
 
 
 async def _account(

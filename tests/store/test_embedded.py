@@ -69,6 +69,7 @@ def other_linkgate(path: Path) -> tuple[subprocess.Popen[str], int]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert process.stdout is not None
     return process, int(process.stdout.readline())
@@ -225,9 +226,12 @@ async def test_a_server_that_is_not_surely_ours_is_left_alone(
     pid = await pid_of(connection)
     (folder / "valkey.sock").unlink()
     # As from a container that numbers its processes differently.
-    (folder / "server.lock").write_text(f"{os.getpid()}\n{folder}/valkey.sock\n")
-    with pytest.raises(StoreUnavailable, match="stop it"):
-        await open_store(folder)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        (folder / "server.lock").write_text(f"{stranger.pid}\n{folder}/valkey.sock\n")
+        with pytest.raises(StoreUnavailable, match="stop it"):
+            await open_store(folder)
+        assert stranger.poll() is None
+        stranger.kill()
     assert runs_with(pid, f"--dir\0{folder}\0")
     os.kill(pid, signal.SIGKILL)
     await connection.close()

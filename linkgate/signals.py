@@ -193,8 +193,10 @@ def _client(hops: Sequence[str], peer: str, proxies: TrustedProxies) -> tuple[st
 def _items(chain: bytes) -> list[str]:
     text = chain[-CHAIN_LIMIT:].decode("latin-1")
     items = [item.strip() for item in text.split(",")]
-    # The cut is made on the left, where the visitor's inventions stand; half an entry is no entry.
-    return items[1:] if len(chain) > CHAIN_LIMIT else [item for item in items if item]
+    if len(chain) > CHAIN_LIMIT:
+        # The cut is made on the left, where the visitor's inventions stand; half an entry is none.
+        del items[0]
+    return [item for item in items if item]
 
 
 def _parameters(element: str) -> dict[str, str]:

@@ -85,10 +85,9 @@ def _engine(text: str) -> tuple[str, int]:
         return "trident", int(found[1] or found[2])
     if _GOANNA.search(text):
         return "goanna", 0
-    if not _IOS_DEVICE.search(text):  # there, Chrome and Firefox are WebKit too
-        for engine, pattern in (("blink", _BLINK), ("gecko", _GECKO)):
-            if found := pattern.search(text):
-                return engine, int(found[1])
+    for engine, pattern in (("blink", _BLINK), ("gecko", _GECKO)):
+        if found := pattern.search(text):
+            return engine, int(found[1])
     if "AppleWebKit/" in text:
         # An app's web view tells iOS's version alone; Safari 26 tells iOS 18_6 and Version/26.
         versions = [int(found[1]) for found in (_IOS.search(text), _SAFARI.search(text)) if found]

@@ -27,7 +27,8 @@ def names_language(shape: Shape) -> bool:
 def expects_fetch_metadata(shape: Shape, agent: UserAgent) -> bool:
     """Whether the claimed browser is sure to send Sec-Fetch-* here. Apps' browsers are not."""
     since = FETCH_METADATA_SINCE.get(agent.engine)
-    in_app = agent.webview or bool(shape.x_requested_with)
+    # Android's web views name their app here; a page's script that says XMLHttpRequest is no app.
+    in_app = agent.webview or "." in shape.x_requested_with
     return since is not None and agent.major >= since and shape.secure_context and not in_app
 
 

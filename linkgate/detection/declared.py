@@ -59,9 +59,9 @@ def prefetch(shape: Shape, agent: UserAgent) -> Finding | None:
 def preview(shape: Shape, agent: UserAgent) -> Finding | None:
     """X-Purpose, Purpose or Sec-Purpose say preview: Safari's Top Sites, Facebook's previews.
 
-    Source: Safari's Top Sites (`X-Purpose: preview`, `Purpose: preview`) and the apps' logged
-    headers. Wrong about people: no, a preview is drawn, not read; opening the page afterwards sends
-    no such header.
+    Source: Safari's Top Sites and Facebook's app send `X-Purpose: preview` (WebKit's mailing list,
+    2010; Facebook's help for businesses, 2018); `Purpose` is its later spelling. Wrong about people:
+    no, a preview is drawn, not read; opening the page afterwards sends no such header.
     """
     if "preview" not in _purposes(shape):
         return None
@@ -246,8 +246,9 @@ def agent_no_browser(shape: Shape, agent: UserAgent) -> Finding | None:
 def hints_headless(shape: Shape, agent: UserAgent) -> Finding | None:
     """The client hints name a headless browser, whatever the user agent says.
 
-    Source: captured from headless Chromium with a faked user agent (2026-11). Wrong about people:
-    no.
+    Source: WICG/ua-client-hints#366 (2024): Chrome's older headless mode names HeadlessChrome among
+    its brands even when the user agent is overridden. Chromium 156 (tried, 2026-11) does not. Wrong
+    about people: no.
     """
     if "headless" not in shape.sec_ch_ua.lower():
         return None

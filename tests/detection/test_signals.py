@@ -76,6 +76,13 @@ def test_values_are_clamped() -> None:
             "10.0.0.1",
             "203.0.113.5",
         ),
+        (
+            "two proxies, a line each",
+            [(XFF, b"203.0.113.5"), (XFF, b"10.0.0.2")],
+            "10.0.0.1",
+            "203.0.113.5",
+        ),
+        ("cut in the middle of an entry", [(XFF, b"10.0.0.2," * 1000)], "10.0.0.1", "10.0.0.2"),
         ("two proxies", [(XFF, b"203.0.113.5, 10.0.0.2")], "10.0.0.1", "203.0.113.5"),
         (
             "three, one by its address",

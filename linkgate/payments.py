@@ -52,7 +52,8 @@ _RANK = {
 #: A link in one of these leads to the already-paid page and mints no more.
 DONE = frozenset({SessionState.PENDING, SessionState.COMPLETE, SessionState.PAID})
 
-_EVENTS = {
+#: The types of events that say something about a session; Stripe's webhook endpoint needs these.
+EVENTS = {
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -88,7 +89,7 @@ class Event:
 
 def read_event(data: Mapping[str, Any]) -> Event | None:
     """Return the event in a webhook's JSON, or None if it says nothing of linkgate's sessions."""
-    if data.get("type") not in _EVENTS:
+    if data.get("type") not in EVENTS:
         return None
     session = data["data"]["object"]
     metadata = session.get("metadata") or {}

@@ -1,9 +1,9 @@
 """Recording without waiting: machines' visits and all counters, written in batches.
 
-A flush is one pipeline: counters are summed first, a campaign's in one call, and a link's visits in
-one call, so that a campaign under a scanner storm costs the store a handful of commands a second.
+Counters are summed first and a campaign's are added in one call; the visits of a hundred links are
+another call: a campaign under a scanner storm costs the store a handful of calls a second.
 Nothing here ever fails a visit: when the store is away the buffer waits, and when it is full, the
-oldest visits' details are let go and counted as let go.
+newest visits' details are let go and counted as let go.
 """
 
 import asyncio
@@ -11,9 +11,8 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, scripts
@@ -26,6 +25,8 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.5
 #: Visits' details held while the store is away; some 500 bytes each, so about 25 MB.
 MAX_BUFFERED = 50_000
+#: Some 30 kB a call, and well below a millisecond of the store's time.
+LINKS_A_CALL = 100
 
 
 @dataclass(slots=True)
@@ -128,25 +129,21 @@ class Recorder:
                     [batch.number, *pairs],
                 )
                 batch.written.add(campaign)
-        if batch.visits:
-            async with self._connection.guard() as client:
-                pipeline = client.pipeline(transaction=False)
-                for name, visits in batch.visits.items():
-                    link = batch.links[name]
-                    until = link.expires_at + self._retention_s
-                    pipeline.hset(keys.link(name), mapping=_row(link))
-                    pipeline.expireat(keys.link(name), until)
-                    pipeline.lpush(keys.visits(name), *map(visit_line, visits))
-                    pipeline.ltrim(keys.visits(name), 0, self._visits_kept - 1)
-                    pipeline.expireat(keys.visits(name), until)
-                await pipeline.execute()
+        names = list(batch.visits)
+        size = 1 if self._connection.is_cluster else LINKS_A_CALL
+        for start in range(0, len(names), size):
+            await self._write_visits(batch, names[start : start + size])
         self._writing = None
 
-
-def _row(link: Link) -> Mapping[Any, Any]:
-    return {
-        "campaign": link.campaign,
-        "recipient": link.recipient,
-        "expires_at": link.expires_at,
-        "customer": link.customer or "",
-    }
+    async def _write_visits(self, batch: _Batch, names: Sequence[str]) -> None:
+        touched: list[str] = []
+        args: list[str | int] = [self._visits_kept]
+        for name in names:
+            link, visits = batch.links[name], batch.visits[name]
+            touched += (keys.link(name), keys.visits(name))
+            until = link.expires_at + self._retention_s
+            args += (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
+            args += (len(visits), *map(visit_line, visits))
+        await self._connection.script(scripts.RECORD, touched, args)
+        for name in names:
+            batch.size -= len(batch.visits.pop(name))

@@ -180,6 +180,32 @@ return fresh
 """,
 )
 
+# KEYS: link, visits of each link in turn
+# ARGV: visits kept, then for each link: keep until (Unix s), campaign, recipient, expires (Unix s),
+#       customer, number of visits, the visits' lines
+# One call for many links: a call costs the gateway more than the commands cost the store. On a
+# cluster it is called with one link at a time.
+RECORD = Script(
+    "record",
+    """
+local kept, at = tonumber(ARGV[1]), 2
+for index = 1, #KEYS, 2 do
+    local link, visits, till = KEYS[index], KEYS[index + 1], ARGV[at]
+    if redis.call('HEXISTS', link, 'campaign') == 0 then
+        redis.call('HSET', link, 'campaign', ARGV[at + 1], 'recipient', ARGV[at + 2],
+            'expires_at', ARGV[at + 3], 'customer', ARGV[at + 4])
+    end
+    redis.call('EXPIREAT', link, till)
+    local last = at + 5 + tonumber(ARGV[at + 5])
+    for line = at + 6, last do redis.call('LPUSH', visits, ARGV[line]) end
+    redis.call('LTRIM', visits, 0, kept - 1)
+    redis.call('EXPIREAT', visits, till)
+    at = last + 1
+end
+return #KEYS / 2
+""",
+)
+
 # KEYS: counters, counted. ARGV: batch number, then field, amount, field, amount, ...
 COUNT = Script(
     "count",

@@ -17,9 +17,12 @@ from pydantic import AfterValidator, Field, StringConstraints
 from linkgate.campaigns import Campaign, Instant, Model, Slug, Status, validated
 from linkgate.config import Links as LinkSettings
 from linkgate.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable, TokenError
-from linkgate.picturing import NOTHING, Picture, picture
+from linkgate.picturing import NOTHING, Picture, PicturedSession, picture
 from linkgate.store import DAY, Store
 from linkgate.tokens import CUSTOMER, RECIPIENT, Link, LinkTokens, Reading
+
+#: The pictures are what the desk answers with.
+__all__ = ["LINK_ID", "Desk", "Issued", "NewLink", "Picture", "PicturedSession"]
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException
 
 from linkgate.errors import (
     Conflict,
@@ -67,19 +67,10 @@ def _sentence(text: str) -> str:
 
 def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer an error of the framework's: no such route, wrong method, body too large."""
-    if isinstance(error, ValidationException):
-        return _answer_wrong_parameters(error)
     detail = _DETAILS.get(error.status_code) if error.detail == _phrase(error) else None
     answer = problem(error.status_code, detail or error.detail)
     answer.headers.update(error.headers or {})
     return answer
-
-
-def _answer_wrong_parameters(error: ValidationException) -> Response[bytes]:
-    # The framework names what is wrong with the query; the sentence around it quotes the URL.
-    found = error.extra if isinstance(error.extra, list) else []
-    fields = [{"field": e.get("key", "query"), "message": e.get("message", "")} for e in found]
-    return problem(422, "Some parameters can't be accepted as they are.", errors=fields)
 
 
 def _phrase(error: HTTPException) -> str:

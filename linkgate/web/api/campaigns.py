@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, get, patch, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 from pydantic import BaseModel
 
 from linkgate import campaigns
@@ -49,7 +50,7 @@ class CampaignList:
     summary="Create a campaign",
 )
 async def create_campaign(
-    request: ApiRequest, data: JsonObject | None = None
+    request: ApiRequest, data: JSONBody[JsonObject | None] = None
 ) -> Response[ShownCampaign]:
     """Create a campaign."""
     gateway = _gateway(request)
@@ -79,7 +80,7 @@ async def list_campaigns(request: ApiRequest) -> CampaignList:
     responses=errors(404),
     summary="Read a campaign",
 )
-async def read_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
+async def read_campaign(request: ApiRequest, slug: FromPath[str]) -> ShownCampaign:
     """Return a campaign, and why Stripe last refused it, unless it was changed since."""
     gateway = _gateway(request)
     return await _shown(gateway, await gateway.store.campaigns.read(slug))
@@ -94,7 +95,7 @@ async def read_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
     summary="Change a campaign",
 )
 async def change_campaign(
-    request: ApiRequest, slug: str, data: JsonObject | None = None
+    request: ApiRequest, slug: FromPath[str], data: JSONBody[JsonObject | None] = None
 ) -> ShownCampaign:
     """Merge a JSON merge patch into a campaign; links that went out before follow."""
     gateway = _gateway(request)
@@ -116,7 +117,7 @@ async def change_campaign(
     responses=errors(404, 409),
     summary="Pause a campaign",
 )
-async def pause_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
+async def pause_campaign(request: ApiRequest, slug: FromPath[str]) -> ShownCampaign:
     """Let a campaign's links lead to a page that says to come back, until it is resumed."""
     return await _move(_gateway(request), slug, Status.PAUSED)
 
@@ -129,7 +130,7 @@ async def pause_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
     responses=errors(404, 409),
     summary="Resume a paused campaign",
 )
-async def resume_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
+async def resume_campaign(request: ApiRequest, slug: FromPath[str]) -> ShownCampaign:
     """Let a paused campaign's links lead on again."""
     return await _move(_gateway(request), slug, Status.ACTIVE)
 
@@ -142,7 +143,7 @@ async def resume_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
     responses=errors(404, 409),
     summary="End a campaign for good",
 )
-async def end_campaign(request: ApiRequest, slug: str) -> ShownCampaign:
+async def end_campaign(request: ApiRequest, slug: FromPath[str]) -> ShownCampaign:
     """End a campaign for good; its links lead to a page that says so."""
     return await _move(_gateway(request), slug, Status.ENDED)
 

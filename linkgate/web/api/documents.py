@@ -141,7 +141,7 @@ class ProblemDetails:
 
 
 _WORDS = {
-    400: "The body can't be read as JSON; `detail` names the line and column.",
+    400: "The request can't be read. For a body that is no JSON, `detail` names the place.",
     401: "No API key, or one that is not known; WWW-Authenticate says which.",
     403: "The API key lacks the scope that `detail` names.",
     404: "There is no such thing.",
@@ -152,7 +152,7 @@ _WORDS = {
 }
 
 #: What a route can answer with if it takes a body.
-BODY = (400, 413, 422)
+BODY = (413, 422)
 
 
 def errors(*statuses: int) -> dict[int, ResponseSpec]:
@@ -164,7 +164,7 @@ def errors(*statuses: int) -> dict[int, ResponseSpec]:
             media_type="application/problem+json",
             generate_examples=False,
         )
-        for status in sorted({401, 403, 503, *statuses})
+        for status in sorted({400, 401, 403, 503, *statuses})
     }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 from pydantic import Field, StringConstraints
 
 from linkgate.campaigns import Model, validated
@@ -64,7 +65,7 @@ class KeyList:
     responses=errors(*BODY),
     summary="Create an API key",
 )
-async def create_key(request: ApiRequest, data: JsonObject | None = None) -> CreatedKey:
+async def create_key(request: ApiRequest, data: JSONBody[JsonObject | None] = None) -> CreatedKey:
     """Make an API key; the answer is the only place where it is shown."""
     gateway: Gateway = request.app.state.gateway
     new = validated(NewKey, data or {})
@@ -92,7 +93,7 @@ async def list_keys(request: ApiRequest) -> KeyList:
     responses=errors(404),
     summary="Revoke an API key",
 )
-async def revoke_key(request: ApiRequest, key_id: str) -> None:
+async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> None:
     """Delete an API key; whoever holds it is turned away from now on."""
     gateway: Gateway = request.app.state.gateway
     if not await gateway.store.keys.revoke(key_id):

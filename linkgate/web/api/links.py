@@ -2,6 +2,7 @@
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 
 from linkgate.gateway import Gateway
 from linkgate.issuing import Desk, Issued, NewLink
@@ -22,11 +23,14 @@ ApiRequest = Request[None, None, State]
     responses=errors(409, *BODY),
     summary="Create a link",
 )
-async def create_link(request: ApiRequest, data: JsonObject | None = None) -> Response[Issued]:
+async def create_link(
+    request: ApiRequest, data: JSONBody[JsonObject | None] = None
+) -> Response[Issued]:
     """Sign one recipient's link into a campaign; only private attributes are stored."""
     gateway: Gateway = request.app.state.gateway
     issued = await _desk(gateway).issue(data or {}, gateway.clock())
-    location = f"{gateway.config.server.public_url}/api/v1/links/{issued.id}"
+    # By its token: by its id it is not known before somebody visits it.
+    location = f"{gateway.config.server.public_url}/api/v1/links/{issued.token}"
     return Response(issued, headers={"location": location})
 
 
@@ -37,7 +41,7 @@ async def create_link(request: ApiRequest, data: JsonObject | None = None) -> Re
     responses=errors(404),
     summary="Read a link",
 )
-async def read_link(request: ApiRequest, name: str) -> Picture:
+async def read_link(request: ApiRequest, name: FromPath[str]) -> Picture:
     """Return a link with its visits and sessions, by its id or by any of its tokens.
 
     A link that nobody has visited is stored nowhere, so only its token is known.
@@ -54,7 +58,7 @@ async def read_link(request: ApiRequest, name: str) -> Picture:
     responses=errors(404),
     summary="Revoke a link",
 )
-async def revoke_link(request: ApiRequest, name: str) -> Picture:
+async def revoke_link(request: ApiRequest, name: FromPath[str]) -> Picture:
     """Make a link lead nowhere, for good, by its id or by any of its tokens."""
     gateway: Gateway = request.app.state.gateway
     return await _desk(gateway).revoke(name, gateway.clock())

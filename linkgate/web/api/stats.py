@@ -6,6 +6,7 @@ from typing import Annotated
 
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 from pydantic import Field
 
 from linkgate.errors import Invalid, Problem, StoreUnavailable
@@ -39,7 +40,7 @@ class Stats:
     responses=errors(404, 422),
     summary="Read a campaign's counters",
 )
-async def read_stats(request: ApiRequest, campaign: str | None = None) -> Stats:
+async def read_stats(request: ApiRequest, campaign: FromQuery[str | None] = None) -> Stats:
     """Return what was counted for a campaign since it was created."""
     gateway: Gateway = request.app.state.gateway
     if not campaign:

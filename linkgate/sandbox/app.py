@@ -49,7 +49,8 @@ class Sandbox:
 
     def app(self) -> Litestar:
         """The ASGI application; webhooks are delivered while its lifespan lasts."""
-        api = self._api
+        api, pages = self._api, Pages(self.world)
+        controls = Controls(self.world, api, self.faults, self.ledger, self.courier, pages)
 
         @asgi("/v1", is_mount=True, copy_scope=False)
         async def v1(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +59,8 @@ class Sandbox:
         return SandboxApp(
             route_handlers=[
                 v1,
-                *Pages(self.world).handlers(),
-                *Controls(self.world, self._api, self.faults, self.ledger, self.courier).handlers(),
+                *pages.handlers(),
+                *controls.handlers(),
             ],
             lifespan=[self._running],
             exception_handlers={ApiError: self._refused},

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from litestar import Request, Router, delete, get, post
+from litestar import MediaType, Request, Response, Router, delete, get, post
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
@@ -20,6 +20,7 @@ from linkgate.sandbox.courier import Courier
 from linkgate.sandbox.errors import no_such
 from linkgate.sandbox.faults import Fault, FaultBook, Mode, as_json
 from linkgate.sandbox.idempotency import Ledger
+from linkgate.sandbox.pages import Pages
 from linkgate.sandbox.world import Object, World
 
 SHOWN = (
@@ -65,15 +66,26 @@ class Controls:
     """The handlers under /sandbox."""
 
     def __init__(
-        self, world: World, api: Api, book: FaultBook, ledger: Ledger, courier: Courier
+        self,
+        world: World,
+        api: Api,
+        book: FaultBook,
+        ledger: Ledger,
+        courier: Courier,
+        pages: Pages,
     ) -> None:
         self._world = world
         self._api = api
         self._book = book
         self._ledger = ledger
         self._courier = courier
+        self._pages = pages
 
     def handlers(self) -> list[Router]:
+        @get("/", media_type=MediaType.HTML, sync_to_thread=False)
+        def overview() -> Response[str]:
+            return self._pages.overview(self._state())
+
         @get("/state", sync_to_thread=False)
         def state() -> Object:
             return self._state()
@@ -83,6 +95,7 @@ class Controls:
                 "/sandbox",
                 guards=[self._guard],
                 route_handlers=[
+                    overview,
                     state,
                     *self._fault_handlers(),
                     *self._time_and_webhook_handlers(),

@@ -30,6 +30,7 @@ HEADERS: Mapping[str, str] = {
     "base-uri 'none'; frame-ancestors 'none'",
 }
 PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
+SHOWN = 50
 
 
 class Pages:
@@ -77,6 +78,19 @@ class Pages:
 
         return [style, show, act, recover, home]
 
+    def overview(self, state: Object) -> Response[str]:
+        """What `/sandbox/state` counts, for reading; the newest sessions and deliveries."""
+        return self._page(
+            "overview.html",
+            200,
+            counts=state["counts"],
+            sessions=[_line(session) for session in state["sessions"][:SHOWN]],
+            deliveries=[
+                {**delivery, "at": _clock_time(delivery["at"])}
+                for delivery in reversed(state["deliveries"][-SHOWN:])
+            ],
+        )
+
     def _page(self, template: str, status: int, **values: Any) -> Response[str]:
         html = self._templates.get_template(template).render(**values)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(HEADERS))
@@ -90,7 +104,7 @@ class Pages:
 
     def _facts(self, session: Object) -> dict[str, Any]:
         cart = self._world.carts[session["id"]]
-        ends = datetime.datetime.fromtimestamp(session["expires_at"], datetime.UTC)
+        ends = _moment(session["expires_at"])
         recovery = (session["after_expiration"] or {}).get("recovery") or {}
         total = session["amount_total"]
         return {
@@ -133,6 +147,25 @@ STEPS: dict[str, Any] = {
     "settle": settle.settle,
     "fail-async": settle.fail_async,
 }
+
+
+def _moment(at: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC)
+
+
+def _clock_time(at: float) -> str:
+    return _moment(at).strftime("%d %b, %H:%M:%S")
+
+
+def _line(session: Object) -> dict[str, Any]:
+    total = session["amount_total"]
+    return {
+        "id": session["id"],
+        "created": _clock_time(session["created"]),
+        "state": f"{session['status']}, {session['payment_status'].replace('_', ' ')}",
+        "amount": "" if total is None else written(total, session["currency"]),
+        "reference": session["client_reference_id"] or "",
+    }
 
 
 def _success_url(session: Object) -> str:

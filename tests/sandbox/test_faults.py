@@ -87,6 +87,14 @@ async def test_hang_keeps_silent_until_the_client_gives_up(live: Live, executed:
     assert (await raw(live))[0] == 200
 
 
+async def test_a_500_does_not_hit_a_replay(live: Live) -> None:
+    made = await live.sessions.create_async(PAYMENT, options=OPTIONS)
+    await live.fault(match=CREATE, status=500)
+    assert (await live.sessions.create_async(PAYMENT, options=OPTIONS)).id == made.id
+    with pytest.raises(stripe.APIError):
+        await live.session()
+
+
 async def test_hang_ends_by_closing(live: Live) -> None:
     await live.fault(match=CREATE, mode="hang", seconds=0.01)
     with pytest.raises(aiohttp.ServerDisconnectedError):

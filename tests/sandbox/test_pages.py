@@ -5,9 +5,10 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import encode_basic_auth
 from playwright.async_api import async_playwright
 
-from tests.sandbox.conftest import Live, Receiver
+from tests.sandbox.conftest import KEY, Live, Receiver
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 
@@ -181,3 +182,20 @@ async def test_a_person_pays_in_a_real_browser_on_a_phone(live: Live, receiver: 
         await browser.close()
     await live.sandbox.courier.settled()
     assert receiver.events[-1]["data"]["object"]["customer_details"]["email"] == "mina@example.com"
+
+
+async def test_the_overview_shows_sessions_and_deliveries_to_who_has_the_key(live: Live) -> None:
+    session = await live.session(client_reference_id="link-9")
+    await press(live, session, "pay-later")
+    await live.sandbox.courier.settled()
+    assert (await read(live, f"{live.url}/sandbox"))[0] == 401
+    headers = {"Authorization": encode_basic_auth(KEY, "")}
+    async with live.http.get(f"{live.url}/sandbox", headers=headers) as response:
+        text = await response.text()
+    for words in (
+        "link-9",
+        f"/c/pay/{session.id}",
+        "complete, unpaid",
+        "payment_intent.processing",
+    ):
+        assert words in text

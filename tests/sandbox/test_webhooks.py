@@ -31,6 +31,14 @@ async def test_an_event_has_stripes_shape(live: Live, receiver: Receiver, clock:
     assert parsed.type == "checkout.session.completed"
 
 
+async def test_an_event_shows_its_object_as_it_was_then(live: Live) -> None:
+    session = await live.session()
+    await live.control(f"sessions/{session.id}/pay-later")
+    await live.control(f"sessions/{session.id}/settle")
+    (event,) = (await live.client.v1.events.list_async({"type": "checkout.session.completed"})).data
+    assert event.to_dict()["data"]["object"]["payment_status"] == "unpaid"
+
+
 async def test_a_signature_is_of_the_wall_clock_whatever_the_offset(
     live: Live, receiver: Receiver, clock: Clock
 ) -> None:

@@ -26,6 +26,7 @@ from redis.backoff import NoBackoff
 from linkgate.errors import StoreUnavailable
 from linkgate.store.address import Address, parse_address
 from linkgate.store.embedded import EmbeddedServer
+from linkgate.store.together import Together
 
 Client = Redis | RedisCluster
 
@@ -77,6 +78,7 @@ class Connection:
         self.client = client
         self.is_cluster = is_cluster
         self._server = server
+        self._together = Together(client) if isinstance(client, Redis) else None
         self._refresh: asyncio.Task[None] | None = None
 
     @classmethod
@@ -117,6 +119,8 @@ class Connection:
                 return await self._evaluate(script, tail)
 
     async def _evaluate(self, script: Script, tail: tuple[str | int | bytes, ...]) -> Any:
+        if self._together is not None:
+            return await self._together.evaluate(script.sha, script.source, tail)
         try:
             return await self.client.execute_command("EVALSHA", script.sha, *tail)
         except redis_errors.NoScriptError:

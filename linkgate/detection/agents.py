@@ -54,15 +54,17 @@ _ANDROID_MODEL = re.compile(
     r"(Android(?: [\d.]+)?;(?: HarmonyOS;)?(?: U;)?(?: [a-z]{2}(?:[-_][A-Za-z]{2,4})?;)?)"
     r"(?![^;()]*(?:[Bb]ot/|[Ss]pider/|https?:|compatible))[^;()]*"
 )
-# The exact shape of the browsers that most people use. No list can have a name in it, so that the
-# lists (half a millisecond) need not be asked: this is what a flood of made-up Chromes would cost.
+# The exact form of the browsers that most people use, once the model and the app's name are gone.
+# No list can have a name in it, so that the lists (most of a millisecond) need not be asked: a flood
+# of made-up browsers costs little.
 _PLAIN = re.compile(
     r"Mozilla/5\.0 \((?:Windows NT [\d.]+; Win64; x64|Macintosh; Intel Mac OS X [\d_.]+"
-    r"|X11; Linux x86_64|Linux; Android \d+; K)(?:; rv:[\d.]+)?\) "
-    r"(?:AppleWebKit/537\.36 \(KHTML, like Gecko\) Chrome/[\d.]+ (?:Mobile )?Safari/537\.36"
+    r"|X11; Linux x86_64|Linux; (?:U; )?Android [\d.]+;(?: [a-z]{2}[-_][A-Za-z]{2};)?(?: ?K|; wv)?"
+    r"|(?:iPhone; CPU iPhone|iPad; CPU) OS [\d_]+ like Mac OS X)(?:; rv:[\d.]+)?\) "
+    r"(?:AppleWebKit/[\d.]+ \(KHTML, like Gecko\)(?: (?:Version|CriOS|FxiOS|EdgiOS)/[\d.]+)*"
+    r"(?: Chrome/[\d.]+)?(?: Mobile(?:/\w+)?)?(?: Safari/[\d.]+)?"
     r"(?: (?:Edg|EdgA|OPR)/[\d.]+)?"
-    r"|AppleWebKit/605\.1\.15 \(KHTML, like Gecko\) Version/[\d.]+ Safari/605\.1\.15"
-    r"|Gecko/(?:20100101|[\d.]+) Firefox/[\d.]+)"
+    r"|Gecko/(?:20100101|[\d.]+) Firefox/[\d.]+) *"
 )
 
 
@@ -70,13 +72,14 @@ _PLAIN = re.compile(
 def read_agent(text: str) -> UserAgent:
     """Read a (clamped) user agent. Total: any string yields something."""
     engine, major = _engine(text)
+    own = text if _PLAIN.fullmatch(text) else _own_words(text)
     ios = _IOS_DEVICE.search(text) is not None
     return UserAgent(
         engine=engine,
         major=major,
         mobile=ios or "Mobile" in text or "Android" in text,
         webview=_is_webview(text, engine, ios),
-        declared=() if _PLAIN.fullmatch(text) else tuple(_declarations(text)),
+        declared=() if _PLAIN.fullmatch(own) else tuple(_declarations(own)),
     )
 
 
@@ -107,13 +110,15 @@ def _is_webview(text: str, engine: str, ios: bool) -> bool:
     return False
 
 
-def _declarations(text: str) -> list[Declaration]:
-    """What every list has to say about the part of a user agent that its owner wrote.
-
-    The lists see it without Android's phone model, where makers put names such as CUBOT or
-    "Spider 8", and without the names of apps that people read mail in (data/people.toml).
+def _own_words(text: str) -> str:
+    """A user agent without the phone's model and without the names of apps that people read in, so
+    that no list takes a CUBOT or a "Spider 8" for a machine.
     """
-    own = people_names().sub("", _ANDROID_MODEL.sub(r"\1", text))
+    return people_names().sub("", _ANDROID_MODEL.sub(r"\1", text))
+
+
+def _declarations(own: str) -> list[Declaration]:
+    """What every list has to say about a user agent's own words."""
     entries = known_names().find(own.lower()) + crawler_list().find(own)
     found = dict.fromkeys(Declaration(entry.table, entry.name, entry.kind) for entry in entries)
     if names_spider(own):

@@ -60,8 +60,8 @@ def preview(shape: Shape, agent: UserAgent) -> Finding | None:
     """X-Purpose, Purpose or Sec-Purpose say preview: Safari's Top Sites, Facebook's previews.
 
     Source: Safari's Top Sites and Facebook's app send `X-Purpose: preview` (WebKit's mailing list,
-    2010; Facebook's help for businesses, 2018); `Purpose` is its later spelling. Wrong about people:
-    no, a preview is drawn, not read; opening the page afterwards sends no such header.
+    2010; Facebook's help for businesses, 2018); `Purpose` is its later spelling. Wrong about
+    people: no, a preview is drawn, not read; the page opened afterwards has no such header.
     """
     if "preview" not in _purposes(shape):
         return None

@@ -55,8 +55,8 @@ _ANDROID_MODEL = re.compile(
     r"(?![^;()]*(?:[Bb]ot/|[Ss]pider/|https?:|compatible))[^;()]*"
 )
 # The exact form of the browsers that most people use, once the model and the app's name are gone.
-# No list can have a name in it, so that the lists (most of a millisecond) need not be asked: a flood
-# of made-up browsers costs little.
+# No list can have a name in it, so that the lists (most of a millisecond) need not be asked: a
+# flood of made-up browsers costs little.
 _PLAIN = re.compile(
     r"Mozilla/5\.0 \((?:Windows NT [\d.]+; Win64; x64|Macintosh; Intel Mac OS X [\d_.]+"
     r"|X11; Linux x86_64|Linux; (?:U; )?Android [\d.]+;(?: [a-z]{2}[-_][A-Za-z]{2};)?(?: ?K|; wv)?"

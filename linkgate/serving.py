@@ -84,7 +84,7 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 takes a free one. Raises Unservable with the mend."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise Unservable(_why(host, port, errno.EADDRNOTAVAIL)) from error
     # "localhost" has two addresses, and what is written out as 127.0.0.1 has to be answered.
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)

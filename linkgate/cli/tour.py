@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -40,7 +41,7 @@ def show(tour: Tour, console: Console | None = None) -> None:
         _verbatim(out, step.command)
     _heading(out, "To look further")
     out.print("The other commands work on this demo too, for example:")
-    _verbatim(out, f"linkgate --config {tour.config} campaigns list")
+    _verbatim(out, f"linkgate --config {quote(str(tour.config))} campaigns list")
     out.print("The API's description:")
     _verbatim(out, f"{tour.url}/api/openapi.json")
     where = f"The data is kept in {tour.config.parent}." if tour.kept else "Its data goes with it."

@@ -1,0 +1,208 @@
+"""`linkgate campaigns`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Invoke
+
+SUCCESS = ("--success-url", "https://shop.example.com/thanks")
+SPRING = ("spring", "--name", "Spring sale", "--price", "price_1", *SUCCESS)
+
+
+def shown(linkgate: Invoke, slug: str = "spring") -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(linkgate("campaigns", "show", slug, "--json").stdout)
+    return data
+
+
+def test_one_is_created_from_options(linkgate: Invoke) -> None:
+    result = linkgate(
+        *("campaigns", "create", *SPRING, "--price", "price_2:3", "--policy", "confirm"),
+        *("--sent-at", "2026-05-01T08:00:00Z", "--public", "--cancel-url", "https://example.com/"),
+        *("--session-minutes", "60", "--link-days", "30"),
+    )
+    assert (result.exit_code, result.stdout) == (0, "Campaign spring was created.\n")
+    campaign = shown(linkgate)
+    assert campaign["destination"] == {
+        "kind": "checkout",
+        "mode": "payment",
+        "line_items": [
+            {"price": "price_1", "quantity": 1, **NO_OPTIONS},
+            {"price": "price_2", "quantity": 3, **NO_OPTIONS},
+        ],
+        "success_url": "https://shop.example.com/thanks",
+        "cancel_url": "https://example.com/",
+        "params": {},
+    }
+    expected = {
+        "name": "Spring sale",
+        "policy": "confirm",
+        "sent_at": "2026-05-01T08:00:00Z",
+        "public": True,
+        "session_minutes": 60,
+        "link_days": 30,
+        "status": "active",
+        "trouble": None,
+        "counts": {},
+    }
+    assert {field: campaign[field] for field in expected} == expected
+
+
+NO_OPTIONS = {"price_data": None, "adjustable_quantity": None, "tax_rates": None}
+
+
+def test_every_wrong_option_is_named(linkgate: Invoke) -> None:
+    result = linkgate(
+        *("campaigns", "create", "Spring!", "--policy", "maybe", "--sent-at", "soon"),
+        *("--price", "price_1", "--success-url", "javascript:alert(1)"),
+    )
+    assert result.exit_code == 2
+    names = [line.partition(": ")[0] for line in result.stderr.splitlines()]
+    assert sorted(names) == [
+        "destination.success_url (--success-url)",
+        "name (--name)",
+        "policy (--policy)",
+        "sent_at (--sent-at)",
+        "slug (SLUG)",
+    ]
+
+
+def test_a_missing_price_refers_to_the_option(linkgate: Invoke) -> None:
+    result = linkgate("campaigns", "create", "spring", "--name", "Spring", *SUCCESS)
+    assert result.exit_code == 2
+    assert "needs line_items" in result.stderr
+
+
+@pytest.mark.parametrize("price", ["price_1:", "price_1:two", "price_1:-1", "price_1:\u0663"])
+def test_a_quantity_is_a_number(price: str, linkgate: Invoke) -> None:
+    result = linkgate("campaigns", "create", "spring", "--name", "S", "--price", price, *SUCCESS)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("--price: ")
+
+
+def test_one_is_created_once(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    result = linkgate("campaigns", "create", *SPRING)
+    assert result.exit_code == 1
+    assert result.stderr == "linkgate: there is a campaign 'spring' already\n"
+
+
+JSON = {
+    "slug": "spring",
+    "name": "From a file",
+    "destination": {"line_items": [{"price": "price_1"}], "success_url": SUCCESS[1]},
+}
+TOML = f"""
+slug = "spring"
+name = "From a file"
+sent_at = 2026-05-01T08:00:00Z
+[destination]
+line_items = [{{ price = "price_1" }}]
+success_url = "{SUCCESS[1]}"
+"""
+
+
+@pytest.mark.parametrize(("file", "text"), [("c.json", json.dumps(JSON)), ("c.toml", TOML)])
+def test_one_is_created_from_a_file(file: str, text: str, linkgate: Invoke) -> None:
+    Path(file).write_text(text)
+    assert linkgate("campaigns", "create", "--file", file).exit_code == 0
+    assert shown(linkgate)["name"] == "From a file"
+
+
+def test_one_is_created_from_standard_input_and_options_win(linkgate: Invoke) -> None:
+    words = ("campaigns", "create", "summer", "--file", "-", "--name", "Mine", "--price", "price_9")
+    assert linkgate(*words, stdin=json.dumps(JSON)).exit_code == 0
+    campaign = shown(linkgate, "summer")
+    assert campaign["name"] == "Mine"
+    assert campaign["destination"]["line_items"][0]["price"] == "price_9"
+    assert campaign["destination"]["success_url"] == SUCCESS[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("c.json", b"{", "c.json: is not valid JSON"),
+        ("c.json", b"[1]", "c.json: must hold one JSON object"),
+        ("c.json", b"[" * 100_000, "c.json: is not valid JSON"),
+        ("c.json", b"\xff\xfe", "c.json: is not UTF-8 text"),
+        ("c.toml", b"x = ", "c.toml: is not valid TOML"),
+        ("c.json", b'{"destination": 7}', "destination: must be an object"),
+        ("none.json", None, "none.json: can't be read: No such file"),
+        (".", None, ".: can't be read: Is a directory"),
+    ],
+)
+def test_a_file_that_can_t_be_used_is_told(
+    file: str, content: bytes | None, said: str, linkgate: Invoke
+) -> None:
+    if content is not None:
+        Path(file).write_bytes(content)
+    result = linkgate("campaigns", "create", "--file", file)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(said)
+
+
+def test_they_are_listed_newest_first(linkgate: Invoke) -> None:
+    for slug in ("first", "second"):
+        linkgate("campaigns", "create", slug, *SPRING[1:])
+    listed = json.loads(linkgate("campaigns", "list", "--json").stdout)
+    assert [campaign["slug"] for campaign in listed["campaigns"]] == ["second", "first"]
+    table = linkgate("campaigns", "list").stdout
+    assert "checkout, payment: price_1 x 1" in table
+
+
+def test_an_empty_list_says_what_to_do(linkgate: Invoke) -> None:
+    result = linkgate("campaigns", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "linkgate campaigns create --help" in result.stderr
+
+
+def test_one_is_shown_to_people(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    text = linkgate("campaigns", "show", "spring").stdout
+    assert "status         active\n" in text
+    assert "after paying   https://shop.example.com/thanks\n" in text
+
+
+def test_a_change_keeps_what_it_does_not_name(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    result = linkgate("campaigns", "change", "spring", "--price", "price_2:5", "--policy", "direct")
+    assert (result.exit_code, result.stdout) == (0, "Campaign spring was changed.\n")
+    campaign = shown(linkgate)
+    assert (campaign["policy"], campaign["name"], campaign["revision"]) == (
+        "direct",
+        "Spring sale",
+        2,
+    )
+    assert [item["price"] for item in campaign["destination"]["line_items"]] == ["price_2"]
+    assert campaign["destination"]["success_url"] == SUCCESS[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["change", "spring"], 2, "options: name nothing to change"),
+        (["change", "spring", "--policy", "no"], 2, "policy (--policy): "),
+        (["change", "none", "--name", "x"], 1, "linkgate: there is no campaign 'none'"),
+        (["show", "none"], 1, "linkgate: there is no campaign 'none'"),
+        (["pause", "none"], 1, "linkgate: there is no campaign 'none'"),
+    ],
+)
+def test_what_can_t_be_done_is_told(
+    words: list[str], status: int, said: str, linkgate: Invoke
+) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    result = linkgate("campaigns", *words)
+    assert result.exit_code == status
+    assert result.stderr.startswith(said)
+
+
+def test_it_is_paused_resumed_and_ended_for_good(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    for command, status in (("pause", "paused"), ("resume", "active"), ("end", "ended")):
+        assert linkgate("campaigns", command, "spring").exit_code == 0
+        assert shown(linkgate)["status"] == status
+    result = linkgate("campaigns", "resume", "spring")
+    assert result.exit_code == 1
+    assert "has ended" in result.stderr

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from linkgate.config import Config
 from linkgate.destinations import registry
 from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
+from linkgate.detection import warm
 from linkgate.minting import Mint
 from linkgate.signals import TrustedProxies
 from linkgate.store import DAY, Store
@@ -68,6 +69,8 @@ class Gateway:
             [secret.get_secret_value() for secret in config.stripe.webhook_secrets],
             keep_days=config.links.max_days + config.store.retention_days,
         )
+        # The lists of user agents are compiled now, not while the first odd one waits.
+        warm()
         store.recorder.start()
         return cls(
             config=config,

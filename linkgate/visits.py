@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from linkgate import challenge, device
-from linkgate.campaigns import Campaign, Status
+from linkgate.answers import PREFETCH_REFUSED, Answer, Means
+from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
 from linkgate.detection import History, Standing, Verdict, judge, prefetching
 from linkgate.errors import (
@@ -26,7 +27,6 @@ from linkgate.errors import (
     StoreUnavailable,
 )
 from linkgate.minting import Done, Mint, Minted, Revoked
-from linkgate.payments import SessionState
 from linkgate.signals import Signals, truncate
 from linkgate.store import Store
 from linkgate.store.links import Gate as Entered
@@ -37,15 +37,6 @@ from linkgate.web.pages import Page, Pages
 log = logging.getLogger(__name__)
 
 DAY = 86_400
-
-#: On every answer of a link route: a link is nobody else's to keep, to pass on or to index.
-LAWS = (
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex, nofollow"),
-)
-#: A refused prefetch makes the browser ask again when the person goes there.
-PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +68,7 @@ class Gate:
         self._store = store
         self._mint = mint
         self._pages = pages
+        self._means = Means(pages, keyring, self._tokens)
         self._terms = terms
         self._clock = clock
 
@@ -96,7 +88,7 @@ class Gate:
         signals = gather(reading.decoy)
         verdict = judge(signals, History(), now)
         slug = reading.link.campaign
-        answer = _Answer(self, reading, signals, None, now)
+        answer = Answer(self._means, reading, signals, None, now)
         try:
             campaign = self._store.campaigns.peek(slug) or await self._store.campaigns.get(slug)
         except StoreUnavailable:
@@ -114,7 +106,7 @@ class Gate:
             trusted_device=self._trusts(signals, now),
             confirmation=confirmation,
         )
-        answer = _Answer(self, reading, signals, campaign, now)
+        answer = Answer(self._means, reading, signals, campaign, now)
         page = await self._apply(answer, verdict, decision, pressed=form is not None)
         if decision.action is Action.MINT and _is_press(confirmation):
             cookie = (b"set-cookie", self._device_cookie(now))
@@ -122,7 +114,7 @@ class Gate:
         return page
 
     async def _apply(
-        self, answer: "_Answer", verdict: Verdict, decision: Decision, *, pressed: bool
+        self, answer: Answer, verdict: Verdict, decision: Decision, *, pressed: bool
     ) -> Page:
         link, slug = answer.reading.link, answer.reading.link.campaign
         name = secrets.token_hex(8)
@@ -150,7 +142,7 @@ class Gate:
             return answer.simple("revoked")
         return answer.without_minting(decision, again=pressed)
 
-    async def _bring(self, answer: "_Answer", visit: Visit) -> Page:
+    async def _bring(self, answer: Answer, visit: Visit) -> Page:
         campaign, recorder = answer.campaign, self._store.recorder
         assert campaign
         try:
@@ -205,16 +197,6 @@ class Gate:
     def _lang(self, signals: Signals) -> str:
         return self._pages.language(signals.accept_language)
 
-    # What an answer needs of the gate; one visit's values stay in `_Answer`.
-
-    def challenge_for(self, reading: Reading, now: float, origin: challenge.Origin) -> str:
-        """Return a fresh challenge for a link."""
-        return challenge.issue(self._keyring, reading.link.id, now, origin)
-
-    def action_for(self, reading: Reading) -> str:
-        """Return where the button posts to: the link itself, never its decoy."""
-        return "/l/" + (self._tokens.issue(reading.link) if reading.decoy else reading.token)
-
     def _device_cookie(self, now: float) -> bytes:
         value = device.issue(self._keyring, secrets.token_hex(16), now + self._terms.device_age)
         secure = "; Secure" if self._terms.public_url.startswith("https:") else ""
@@ -222,67 +204,6 @@ class Gate:
         return (
             f"{device.COOKIE}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}"
         ).encode()
-
-    @property
-    def pages(self) -> Pages:
-        """The pages to answer with."""
-        return self._pages
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The pages of one visit."""
-
-    gate: Gate
-    reading: Reading
-    signals: Signals
-    campaign: Campaign | None
-    now: float
-
-    @property
-    def _lang(self) -> str:
-        return self.gate.pages.language(self.signals.accept_language)
-
-    def simple(self, name: str) -> Page:
-        title = self.campaign.name if self.campaign else None
-        return self.gate.pages.simple(name, lang=self._lang, campaign=title)
-
-    def done(self, state: SessionState) -> Page:
-        return self.simple("pending" if state is SessionState.PENDING else "already_paid")
-
-    def without_minting(self, decision: Decision, *, again: bool) -> Page:
-        assert self.campaign
-        if decision.action is Action.REFUSE:
-            if prefetching(self.signals):
-                return PREFETCH_REFUSED
-            return self.simple("ended" if self.campaign.status is Status.ENDED else "paused")
-        return self.interstitial(again=again)
-
-    def interstitial(self, *, again: bool) -> Page:
-        campaign = self.campaign
-        return self.gate.pages.interstitial(
-            campaign=campaign.name if campaign else "",
-            lang=self._lang,
-            action=self.gate.action_for(self.reading),
-            challenge=self.gate.challenge_for(
-                self.reading, self.now, challenge.Origin.INTERSTITIAL
-            ),
-            session_minutes=campaign.session_minutes if campaign else 0,
-            again=again,
-        )
-
-    def busy(self, retry_after: float) -> Page:
-        return self.gate.pages.busy(
-            campaign=self.campaign.name if self.campaign else "",
-            lang=self._lang,
-            action=self.gate.action_for(self.reading),
-            challenge=self.gate.challenge_for(self.reading, self.now, challenge.Origin.BUSY),
-            retry_after=retry_after,
-        )
-
-    def redirect(self, url: str) -> Page:
-        location = (b"location", url.encode("ascii", "ignore"))
-        return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
 
 
 def _is_press(confirmation: challenge.Challenge | challenge.Refusal | None) -> bool:
@@ -300,7 +221,8 @@ def same_origin(signals: Signals, public_url: str) -> bool:
     form on another site that got hold of a challenge. Under Referrer-Policy: no-referrer Chromium
     sends `Origin: null` for our own form, which proves nothing either way.
     """
-    if signals.sec_fetch_site not in {"", "same-origin"}:
+    # "none": the person reloads, or comes back to a closed tab. No other site can cause that.
+    if signals.sec_fetch_site not in {"", "same-origin", "none"}:
         return False
     if signals.origin in {"", "null"}:
         return True
@@ -308,9 +230,7 @@ def same_origin(signals: Signals, public_url: str) -> bool:
     return signals.origin == public_url or host == signals.host
 
 
-def describe(
-    name: str, signals: Signals, verdict: Verdict, decision: Decision, now: float
-) -> str:
+def describe(name: str, signals: Signals, verdict: Verdict, decision: Decision, now: float) -> str:
     """Return a visit as the JSON that is kept. Append-only: dashboards read what is months old."""
     kept: Mapping[str, object] = {
         "id": name,

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 from litestar import asgi
 from litestar.types import Receive, Scope, Send
 
+from linkgate.answers import LAWS
 from linkgate.gateway import Gateway
 from linkgate.signals import Signals, gather
-from linkgate.visits import LAWS
 from linkgate.web.pages import Page
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,99 @@
+"""The answers to one visit: which page, in whose language, with which challenge."""
+
+from dataclasses import dataclass
+
+from linkgate import challenge
+from linkgate.campaigns import Campaign, Status
+from linkgate.decision import Action, Decision
+from linkgate.detection import prefetching
+from linkgate.payments import SessionState
+from linkgate.signals import Signals
+from linkgate.tokens import Keyring, LinkTokens, Reading
+from linkgate.web.pages import Page, Pages
+
+#: On every answer of a link route: a link is nobody else's to keep, to pass on or to index.
+LAWS = (
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+)
+#: A refused prefetch makes the browser ask again when the person goes there.
+PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What answers are made with; the same for every visit."""
+
+    pages: Pages
+    keyring: Keyring
+    tokens: LinkTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one visit may be answered with. `campaign` is None where it can't be known now."""
+
+    means: Means
+    reading: Reading
+    signals: Signals
+    campaign: Campaign | None
+    now: float
+
+    def without_minting(self, decision: Decision, *, again: bool) -> Page:
+        """Answer whoever does not go on; `again` if a press led here."""
+        assert self.campaign
+        if decision.action is Action.REFUSE:
+            if prefetching(self.signals):
+                return PREFETCH_REFUSED
+            return self.simple("ended" if self.campaign.status is Status.ENDED else "paused")
+        return self.interstitial(again=again)
+
+    def interstitial(self, *, again: bool) -> Page:
+        """Show the page with the one button."""
+        campaign = self.campaign
+        return self.means.pages.interstitial(
+            campaign=campaign.name if campaign else "",
+            lang=self._lang,
+            action=self._action,
+            challenge=self._challenge(challenge.Origin.INTERSTITIAL),
+            session_minutes=campaign.session_minutes if campaign else 0,
+            again=again,
+        )
+
+    def busy(self, retry_after: float) -> Page:
+        """Show the page that tries again by itself: only to someone who was let in."""
+        return self.means.pages.busy(
+            campaign=self.campaign.name if self.campaign else "",
+            lang=self._lang,
+            action=self._action,
+            challenge=self._challenge(challenge.Origin.BUSY),
+            retry_after=retry_after,
+        )
+
+    def done(self, state: SessionState) -> Page:
+        """Say that there is nothing left to pay."""
+        return self.simple("pending" if state is SessionState.PENDING else "already_paid")
+
+    def simple(self, name: str) -> Page:
+        """Show one of the pages that only tell."""
+        title = self.campaign.name if self.campaign else None
+        return self.means.pages.simple(name, lang=self._lang, campaign=title)
+
+    def redirect(self, url: str) -> Page:
+        """Send the person on."""
+        location = (b"location", url.encode("ascii", "ignore"))
+        return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
+
+    @property
+    def _lang(self) -> str:
+        return self.means.pages.language(self.signals.accept_language)
+
+    @property
+    def _action(self) -> str:
+        # The button posts to the link itself, never to its decoy.
+        reading = self.reading
+        return "/l/" + (self.means.tokens.issue(reading.link) if reading.decoy else reading.token)
+
+    def _challenge(self, origin: challenge.Origin) -> str:
+        return challenge.issue(self.means.keyring, self.reading.link.id, self.now, origin)

@@ -1,6 +1,7 @@
 """A visit's whole path, over real HTTP: people in, machines out, one session, and what is kept."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from linkgate import challenge, device
 from linkgate.payments import SessionState
 from linkgate.tokens import Keyring, LinkTokens
-from tests.stack import BROWSER, SCANNER, SIGNING_KEY, SUSPECT, Answer, Stack
+from tests.stack import BROWSER, SCANNER, SIGNING_KEY, STRIPE_KEY, SUSPECT, Answer, Stack
 
 KEYS = Keyring([SIGNING_KEY])
 PREFETCH = {**BROWSER, "Sec-Purpose": "prefetch"}
@@ -337,3 +338,25 @@ async def test_a_bug_is_a_page_with_the_laws_headers(
     assert answer.status == 500
     assert answer.headers["Cache-Control"] == "no-store"
     assert "bug" not in answer.text
+
+
+async def test_nothing_personal_is_logged(
+    stack: Stack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await stack.campaign(reuse_minutes=0)
+    await stack.campaign("wrong", destination={"line_items": [{"price": "price_nope"}]})
+    people = [stack.link(f"person-{n}") for n in range(4)]
+    await stack.gateway.store.links.keep_private(people[0], {"email": "someone@example.com"})
+    await stack.get(stack.path(people[0]))
+    await stack.get(stack.path(people[1]), SCANNER)
+    await stack.get(stack.path(replace(people[2], campaign="wrong")))
+    await stack.fault(status=429, retry_after=60)
+    await stack.get(stack.path(people[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr("linkgate.visits.judge", lambda *_: 1 / 0)
+        assert (await stack.get(stack.path(people[3]))).status == 500
+    assert len(caplog.records) >= 3
+    for secret in ("person-", "someone", "/l/", "127.0.0.1", STRIPE_KEY, SIGNING_KEY):
+        logged = [r for r in caplog.records if r.name.startswith("linkgate")]
+        assert not [r for r in logged if secret in caplog.handler.format(r)], secret

@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar
+from litestar import Litestar, get
 
 from linkgate.store.apikeys import Scope
+from linkgate.web.api.auth import authorize
 from tests.web.conftest import CAMPAIGN, Api, fields, problem
 
 LINK = {"campaign": "spring", "recipient": "r-1"}
@@ -71,6 +72,22 @@ async def test_a_scope_opens_what_it_is_for_and_no_more(
         assert wanted in problem(answer)["detail"]
         challenge = answer.headers["www-authenticate"]
         assert challenge == f'Bearer realm="linkgate", error="insufficient_scope", scope="{wanted}"'
+
+
+async def test_a_route_that_names_no_scope_is_the_administrators(api: Api) -> None:
+    @get("/forgotten")
+    async def forgotten() -> str:
+        return "opened"
+
+    app: Any = Litestar([forgotten], guards=[authorize], openapi_config=None)
+    app.state.gateway = api.gateway
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="https://go.example.com"
+    ) as client:
+        for scope in Scope:
+            headers = {"authorization": f"Bearer {await api.key(scope)}"}
+            answer = await client.get("/forgotten", headers=headers)
+            assert answer.status_code == (200 if scope is Scope.ADMIN else 403)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Campaigns through the API."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
+from linkgate import campaigns
+from linkgate.campaigns import Campaign
 from linkgate.store.apikeys import Scope
 from tests.web.conftest import CAMPAIGN, Api, fields, problem
 
@@ -156,14 +157,30 @@ async def test_a_campaign_that_is_not_there_is_not_found(api: Api, method: str, 
     assert "nowhere" in problem(answer)["detail"]
 
 
-async def test_two_changes_at_once_do_not_undo_each_other(api: Api) -> None:
+@pytest.mark.parametrize("step", ["PATCH", "pause"])
+async def test_a_change_by_somebody_else_in_between_is_not_undone(
+    api: Api, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await api.campaign()
-    answers = await asyncio.gather(
-        *(api.patch("/campaigns/spring", {"name": f"Name {n}"}) for n in range(10))
-    )
-    done = [answer for answer in answers if answer.status_code == 200]
-    assert {answer.status_code for answer in answers} <= {200, 409}
-    assert (await api.get("/campaigns/spring")).json()["revision"] == 1 + len(done)
+    store = api.gateway.store.campaigns
+    read = store.read
+
+    async def read_and_be_overtaken(slug: str) -> Campaign:
+        known = await read(slug)
+        theirs = campaigns.change(known, {"name": "Theirs"}, known.updated_at)
+        await store.put(theirs, replaces=known)
+        return known
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "read", read_and_be_overtaken)
+        if step == "PATCH":
+            answer = await api.patch("/campaigns/spring", {"policy": "direct"})
+        else:
+            answer = await api.post(f"/campaigns/spring/{step}")
+    assert answer.status_code == 409
+    assert "read it again" in problem(answer)["detail"]
+    kept = (await api.get("/campaigns/spring")).json()
+    assert (kept["name"], kept["policy"], kept["status"]) == ("Theirs", "adaptive", "active")
 
 
 async def test_the_last_refusal_of_stripes_is_shown_until_a_change(api: Api) -> None:

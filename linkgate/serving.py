@@ -34,8 +34,8 @@ class Unservable(LinkgateError):
 class Server(uvicorn.Server):
     """uvicorn, set for linkgate, and told by `stop_on_signals` when to stop.
 
-    uvicorn's own way with signals ends the process by the signal it got, so that nothing could be
-    cleaned up after it and no caller would see status 0.
+    uvicorn's own handlers, a set for each server, would take their place and raise the signal once
+    more at the end, which may end the process before all is cleaned up.
     """
 
     def __init__(self, app: ASGIApp, on_ready: Callable[[], None] | None = None) -> None:

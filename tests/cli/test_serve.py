@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def test_a_request_under_way_is_answered_before_the_end(folder: Path) -> None:
             assert fetch(f"{url(served)}/health/live").status == 200
             served.process.send_signal(signal.SIGTERM)
             wait_for(lambda: not _connects(port), "the port to be let go")
+            # A server that does not wait for its requests has ended by then.
+            time.sleep(1)
             assert served.process.poll() is None
             client.sendall(b"}")
             assert client.recv(4096).startswith(b"HTTP/1.1 400 ")

@@ -138,36 +138,25 @@ def _print(picture: "Picture", as_json: bool) -> None:
             "url": picture.url,
         }
     )
-    if picture.sessions:
-        printing.line()
-        printing.table(
-            ("session", "state", "created", "expires", "amount"),
-            [
-                (one.id, one.state, one.created_at, one.expires_at, _amount(one))
-                for one in picture.sessions
-            ],
+    # Blocks, not tables: ids and reasons are long, and there to copy.
+    for session in picture.sessions:
+        printing.line(f"\nsession {session.id}")
+        printing.line(
+            f"  {session.state}{_amount(session)}, made {printing.when(session.created_at)}, "
+            f"open until {printing.when(session.expires_at)}"
         )
-    if picture.visits:
-        printing.line()
-        printing.table(
-            ("visit", "method", "verdict", "decision", "evidence"),
-            [
-                (
-                    visit.at,
-                    visit.method,
-                    f"{visit.verdict} ({visit.kind})" if visit.kind else visit.verdict,
-                    "\n".join(part for part in (visit.decision, visit.outcome) if part),
-                    "\n".join(f"{one.rule}: {one.reason}" for one in visit.evidence),
-                )
-                for visit in picture.visits
-            ],
-        )
-    else:
-        printing.note("Nobody has visited it yet.")
+    for visit in picture.visits:
+        who = f"{visit.verdict} ({visit.kind})" if visit.kind else visit.verdict
+        printing.line(f"\nvisit {printing.when(visit.at)}, {visit.method}")
+        printing.line(f"  {who}: {visit.decision}{f', {visit.outcome}' if visit.outcome else ''}")
+        for one in visit.evidence:
+            printing.line(f"  - {one.rule}: {one.reason}")
+    if not picture.visits:
+        printing.note("\nNobody has visited it yet.")
 
 
 def _amount(session: "PicturedSession") -> str:
     # In the minor unit, as Stripe writes it: how many digits that has differs by currency.
     if session.amount_total is None or not session.currency:
         return ""
-    return f"{session.amount_total} {session.currency}"
+    return f", {session.amount_total} {session.currency}"

@@ -48,6 +48,15 @@ class Demo:
         picture: dict[str, Any] = json.loads(answer.body)
         return picture
 
+    def new_link(self, recipient: str) -> str:
+        """The URL of a new link in the first campaign."""
+        done = run(
+            command("--config", self.tour["config"], "links", "create", "spring-sale", recipient)
+        )
+        assert done.returncode == 0, done.stderr
+        # The configuration knows the usual address; this demo may have another.
+        return f"{self.tour['url']}/l/{done.stdout.strip().rpartition('/')[2]}"
+
     def sessions_made(self) -> int:
         """How many sessions were ever made, as the sandbox counts them."""
         bearer = {"Authorization": f"Bearer {self.tour['sandbox_key']}"}
@@ -162,6 +171,25 @@ def test_the_other_commands_work_on_the_demo(demo: Demo) -> None:
     assert done.returncode == 0, done.stderr
     listed = {campaign["slug"] for campaign in json.loads(done.stdout)["campaigns"]}
     assert listed == {"spring-sale", "plus"}
+
+
+def test_a_link_is_shown_to_people_with_its_evidence(demo: Demo) -> None:
+    url = demo.new_link("r-shown")
+    fetch(url, headers={"User-Agent": "python-requests/2.32"})
+    assert fetch(url, headers=BROWSER).status == 303
+    shown = ""
+
+    def complete() -> bool:
+        nonlocal shown
+        # The gateway holds machines' visits back for a moment.
+        shown = run(command("--config", demo.tour["config"], "links", "show", url)).stdout
+        return shown.count("\nvisit ") == 2
+
+    wait_for(complete, "both visits")
+    visit = r"^visit [\d :-]+ UTC, GET\n  automated \(tool\): interstitial\n(  - .*\n)*"
+    assert re.search(visit + r"  - agent-tool: .*Python\n", shown, re.MULTILINE), shown
+    session = r"^session cs_test_\w+\n  open, 4900 eur, made .* UTC, open until .* UTC$"
+    assert re.search(session, shown, re.MULTILINE), shown
 
 
 def test_a_decoy_is_automated(demo: Demo) -> None:

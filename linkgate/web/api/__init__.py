@@ -5,6 +5,7 @@ from litestar.datastructures import CacheControlHeader
 
 from linkgate.web.api import campaigns, keys, links, stats
 from linkgate.web.api.auth import authorize
+from linkgate.web.api.lingering import lingering
 
 api = Router(
     path="/api/v1",
@@ -15,6 +16,7 @@ api = Router(
         *stats.handlers,
     ],
     guards=[authorize],
+    middleware=[lingering],
     # Answers hold tokens, keys and what people did: nothing for a cache on the way.
     cache_control=CacheControlHeader(no_store=True),
 )

@@ -8,10 +8,11 @@ kernel lets go of however a process ends) keep them out of each other's way:
 - `server.lock`, inherited and held by the server itself, so that a second server never writes the
   same append-only file, even when the first one's socket was deleted under it.
 
-What survives: the server hands a write to the kernel before it answers, so kill -9 of linkgate or
-of the server loses nothing that was answered. The disk gets it every second, so a power cut loses
-a second or two (https://valkey.io/topics/persistence/). A linkgate that is killed leaves the server
-running; the next one to open the folder uses it on.
+What survives. A kill -9 of linkgate loses nothing: the server runs on, and the next linkgate that
+opens the folder uses it. A kill -9 of the server loses what it answered during a flush to the disk,
+since it holds its writes back meanwhile, for two seconds at most; at any other time it hands a
+write to the kernel before it answers. A power cut loses a second or two. Both come with
+`appendfsync everysec` (https://valkey.io/topics/persistence/; flushAppendOnlyFile in aof.c).
 """
 
 import asyncio
@@ -48,8 +49,8 @@ REVIVE_SECONDS = 5.0
 # After a start that failed the next one waits this long: a full disk must not become a fork loop.
 RESTART_PAUSE_SECONDS = 1.0
 
-# Servers that this process started and others still use. Held, because subprocess warns about a
-# child that is let go of while it runs.
+# Servers that this process started and others still use. Held until they end, so that they become
+# no zombies; subprocess also warns about a child that is let go of while it runs.
 _left_running: list[subprocess.Popen[bytes]] = []
 
 
@@ -302,9 +303,10 @@ class EmbeddedServer:
                 self.socket.parent.rmdir()
 
     def _reap(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             _left_running.append(self._process)
-        self._process = None
+            self._process = None
+        _left_running[:] = [process for process in _left_running if process.poll() is None]
 
     def _failed(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(

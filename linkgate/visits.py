@@ -5,6 +5,7 @@ which the store says what stands. Nothing here fails a visit: without a store or
 person gets a page with a way on, and a machine gets what it always gets.
 """
 
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -71,6 +72,9 @@ class Gate:
         self._means = Means(pages, keyring, self._tokens)
         self._terms = terms
         self._clock = clock
+        # A visit's id: unique among processes, and no system call for each.
+        self._process = secrets.token_hex(8)
+        self._numbers = itertools.count(1 << 20)
 
     async def visit(self, text: str, gather: Callable[[bool], Signals], form: str | None) -> Page:
         """Answer one visit to the link in `text`.
@@ -117,7 +121,7 @@ class Gate:
         self, answer: Answer, verdict: Verdict, decision: Decision, *, pressed: bool
     ) -> Page:
         link, slug = answer.reading.link, answer.reading.link.campaign
-        name = secrets.token_hex(8)
+        name = f"{self._process}{next(self._numbers):x}"
         body = describe(name, answer.signals, verdict, decision, answer.now)
         visit = Visit(name, decision.action, body)
         recorder = self._store.recorder

@@ -318,6 +318,11 @@ async def test_every_answer_carries_the_laws_headers(stack: Stack) -> None:
         ("GET", "/l/junk", BROWSER),
         ("GET", "/l", BROWSER),
         ("POST", path, BROWSER),
+        ("GET", path, {**BROWSER, "Host": "not a host"}),
+        ("GET", path, {**SCANNER, "Host": "[::1"}),
+        ("TRACE", path, BROWSER),
+        ("GET", "/l/%00", BROWSER),
+        ("GET", "/l/../l/x", BROWSER),
     ]:
         answer = await stack.ask(method, where, headers)
         assert answer.headers["Cache-Control"] == "no-store", (method, where)

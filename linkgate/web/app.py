@@ -4,12 +4,21 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import ControllerRouterHandler
+from litestar.types import (
+    ControllerRouterHandler,
+    LifeSpanReceive,
+    LifeSpanScope,
+    LifeSpanSend,
+    Receive,
+    Scope,
+    Send,
+)
 
 import linkgate
 from linkgate import config as configuration
@@ -21,27 +30,42 @@ from linkgate.web import errors, health, hooks, links, static
 from linkgate.web.api import api
 
 
-def create(config: Config, clock: Clock | None = None) -> Litestar:
+class Application(Litestar):
+    """Litestar, with the link routes in front of its router."""
+
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        """Answer one request, or the server's start and end."""
+        if links.is_link(scope):
+            await links.visit(
+                self.state.gateway, cast(Scope, scope), cast(Receive, receive), cast(Send, send)
+            )
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create(config: Config, clock: Clock | None = None) -> Application:
     """Return the application for `config`; the store and the clients open when it starts."""
 
     @asynccontextmanager
     async def gateway(app: Litestar) -> AsyncIterator[None]:
-        app.state.gateway = await (
-            Gateway.open(config, clock) if clock else Gateway.open(config)
-        )
+        app.state.gateway = await (Gateway.open(config, clock) if clock else Gateway.open(config))
         try:
             yield
         finally:
             await app.state.gateway.close()
 
     handlers: list[ControllerRouterHandler] = [
-        links.visit,
         hooks.stripe_event,
         api,
         *health.handlers,
         *static.handlers(config),
     ]
-    return Litestar(
+    return Application(
         handlers,
         lifespan=[gateway],
         exception_handlers={
@@ -60,10 +84,9 @@ def create(config: Config, clock: Clock | None = None) -> Litestar:
     )
 
 
-def create_from_environment() -> Litestar:
+def create_from_environment() -> Application:
     """Return the application for the configuration that the environment names: one worker's."""
     path = os.environ.get("LINKGATE_CONFIG")
     config = configuration.load(Path(path) if path else None, os.environ)
     set_up(config.log)
     return create(config)
-

@@ -1,16 +1,16 @@
 """The link routes: /l/{token}.
 
-Mounted as plain ASGI inside the Litestar application: a scanner storm runs through here, and half
-of a small request's cost is the framework's handling of handlers (docs/adr has the figures). What
-is here is only reading the request and sending the answer.
+Plain ASGI, in front of Litestar's router: a scanner storm runs through here, and more than half of
+a small request's cost is the framework's routing and handling (docs/adr has the figures). What is
+here is only reading the request and sending the answer.
 """
 
 import logging
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
-from litestar import asgi
-from litestar.types import Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import LifeSpanScope, Receive, Scope, Send
 
 from linkgate.answers import LAWS
 from linkgate.gateway import Gateway
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 #: A confirmation is some hundred bytes; whatever sends more is not our form.
 MAX_FORM_BYTES = 16_384
 
+_BELOW = "/l/"
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 
 
@@ -29,10 +30,15 @@ class TooLarge(Exception):
     """The body is larger than any form of ours."""
 
 
-@asgi("/l", is_mount=True, copy_scope=False)
-async def visit(scope: Scope, receive: Receive, send: Send) -> None:
+def is_link(scope: Scope | LifeSpanScope) -> bool:
+    """Say whether a request is for a link route."""
+    return scope["type"] == ScopeType.HTTP and (
+        scope["path"].startswith(_BELOW) or scope["path"] == "/l"
+    )
+
+
+async def visit(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer whatever comes to a link; every answer carries the laws' headers."""
-    gateway: Gateway = scope["litestar_app"].state.gateway
     try:
         page = await _answer(gateway, scope, receive)
     except Exception:
@@ -61,7 +67,7 @@ async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
             form = _challenge(b"".join([part async for part in _body(receive)]))
         except TooLarge:
             return gateway.pages.simple("problem", lang="en", status=413)
-    return await gateway.gate.visit(scope["path"].strip("/"), signals, form)
+    return await gateway.gate.visit(scope["path"][len(_BELOW) :].strip("/"), signals, form)
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

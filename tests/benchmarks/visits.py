@@ -4,7 +4,9 @@
 
 One server process (uvicorn, uvloop, httptools) pinned to one core answers over real loopback HTTP;
 the load and the store run on the other core. Kinds of visit take turns within each round, so that a
-machine whose speed drifts gives the same ratios. Only the ratios mean anything elsewhere.
+machine whose speed drifts gives the same ratios. Only the ratios mean anything elsewhere: of
+requests a second, and of the server's own processor time a request, which other work on the machine
+disturbs less.
 """
 
 import argparse
@@ -156,7 +158,18 @@ class _Client(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
 
-async def _load(port: int, requests: Sequence[bytes], seconds: float) -> tuple[float, str]:
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used; 0 where /proc doesn't tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _load(
+    port: int, requests: Sequence[bytes], seconds: float, server: int
+) -> tuple[float, float, str]:
     statuses: dict[bytes, int] = {}
     stream = itertools.cycle(requests)
     loop = asyncio.get_running_loop()
@@ -165,12 +178,14 @@ async def _load(port: int, requests: Sequence[bytes], seconds: float) -> tuple[f
         for _ in range(CONNECTIONS)
     ]
     await asyncio.sleep(0.2)
-    before, started = sum(statuses.values()), time.perf_counter()
+    before, started, used = sum(statuses.values()), time.perf_counter(), _processor_seconds(server)
     await asyncio.sleep(seconds)
-    rate = (sum(statuses.values()) - before) / (time.perf_counter() - started)
+    answered = sum(statuses.values()) - before
+    rate = answered / (time.perf_counter() - started)
+    cost = (_processor_seconds(server) - used) / answered
     for transport, _ in made:
         transport.abort()
-    return rate, "/".join(sorted(status.decode() for status in statuses))
+    return rate, cost, "/".join(sorted(status.decode() for status in statuses))
 
 
 def _requests(tokens: Sequence[str], headers: str) -> list[bytes]:
@@ -197,13 +212,14 @@ def main() -> None:
         server.start()
         try:
             tokens = ready.get(timeout=60)
-            uvloop.run(_measure(tokens, chosen.seconds, chosen.rounds))
+            assert server.pid
+            uvloop.run(_measure(tokens, chosen.seconds, chosen.rounds, server.pid))
         finally:
             server.terminate()
             server.join()
 
 
-async def _measure(tokens: Sequence[str], seconds: float, rounds: int) -> None:
+async def _measure(tokens: Sequence[str], seconds: float, rounds: int, server: int) -> None:
     bare_request = [b"GET /bare HTTP/1.1\r\nHost: 127.0.0.1\r\n" + BROWSER.encode() + b"\r\n"]
     kinds = {
         "bare 303": (BARE_PORT, bare_request),
@@ -212,17 +228,21 @@ async def _measure(tokens: Sequence[str], seconds: float, rounds: int) -> None:
         "human GET, open session": (GATE_PORT, _requests(tokens, BROWSER)),
     }
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    costs: dict[str, list[float]] = {kind: [] for kind in kinds}
     statuses: dict[str, str] = {}
     for _ in range(rounds):
         for kind, (port, requests) in kinds.items():
-            rate, statuses[kind] = await _load(port, requests, seconds)
+            rate, cost, statuses[kind] = await _load(port, requests, seconds, server)
             rates[kind].append(rate)
-    print(f"{'visit':26}{'status':>8}{'a second':>12}{'ratio to bare (median)':>26}")
-    for kind, measured in rates.items():
-        ratios = [rate / base for rate, base in zip(measured, rates["bare 303"], strict=True)]
+            costs[kind].append(cost)
+    print(f"{'visit':26}{'status':>8}{'a second':>10}{'ratio':>8}{'CPU us':>10}{'ratio':>8}")
+    for kind in kinds:
+        rate_ratios = [a / b for a, b in zip(rates[kind], rates["bare 303"], strict=True)]
+        cost_ratios = [b / a for a, b in zip(costs[kind], costs["bare 303"], strict=True) if a]
         print(
-            f"{kind:26}{statuses[kind]:>8}{statistics.median(measured):>12,.0f}"
-            f"{statistics.median(ratios):>26.2f}"
+            f"{kind:26}{statuses[kind]:>8}{statistics.median(rates[kind]):>10,.0f}"
+            f"{statistics.median(rate_ratios):>8.2f}{statistics.median(costs[kind]) * 1e6:>10.1f}"
+            f"{statistics.median(cost_ratios or [0]):>8.2f}"
         )
 
 

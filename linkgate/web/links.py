@@ -32,9 +32,10 @@ class TooLarge(Exception):
 
 def is_link(scope: Scope | LifeSpanScope) -> bool:
     """Say whether a request is for a link route."""
-    return scope["type"] == ScopeType.HTTP and (
-        scope["path"].startswith(_BELOW) or scope["path"] == "/l"
-    )
+    if scope["type"] != ScopeType.HTTP:
+        return False
+    path = str(scope.get("path"))
+    return path.startswith(_BELOW) or path == "/l"
 
 
 async def visit(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,9 +3,8 @@
 from litestar import Router
 from litestar.datastructures import CacheControlHeader
 
-from linkgate.web.api import campaigns, keys, links, stats
+from linkgate.web.api import campaigns, keys, lingering, links, stats
 from linkgate.web.api.auth import authorize
-from linkgate.web.api.lingering import lingering
 
 api = Router(
     path="/api/v1",
@@ -16,7 +15,7 @@ api = Router(
         *stats.handlers,
     ],
     guards=[authorize],
-    middleware=[lingering],
+    middleware=[lingering.linger],
     # Answers hold tokens, keys and what people did: nothing for a cache on the way.
     cache_control=CacheControlHeader(no_store=True),
 )

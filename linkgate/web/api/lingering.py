@@ -16,7 +16,7 @@ MAX_BYTES = 67_108_864
 MAX_SECONDS = 10.0
 
 
-def lingering(app: ASGIApp) -> ASGIApp:
+def linger(app: ASGIApp) -> ASGIApp:
     """Wrap `app`: an error's answer ends only when its request's body has been let in."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """The OpenAPI document: it has to say what the API does."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +110,29 @@ async def test_nothing_in_the_document_refers_to_nothing(document: dict[str, Any
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(references(document)) <= known
     assert references(document)
+
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+
+
+async def test_the_reference_names_every_route_scope_and_status(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        row = f"| `{method.upper()} /api/v1{path}` | "
+        assert row in REFERENCE
+        scopes = {scope for needed in operation["security"] for scope in needed["bearer"]}
+        named = REFERENCE.partition(row)[2].partition(" |")[0]
+        assert set(named.replace("`", "").split(" or ")) == (scopes or {"any"})
+        errors = REFERENCE.partition("## Errors")[2]
+        assert all(status in errors for status in operation["responses"] if status >= "4")
+
+
+@pytest.mark.parametrize("name", ["NewCampaign", "NewLink", "Issued", "Picture", "NewKey"])
+async def test_the_reference_names_every_field(document: dict[str, Any], name: str) -> None:
+    def names(schema: dict[str, Any]) -> set[str]:
+        properties = schema.get("properties", {})
+        below = [*properties.values(), *([schema["items"]] if "items" in schema else [])]
+        return set(properties).union(*map(names, below))
+
+    found = names(document["components"]["schemas"][name])
+    assert found
+    assert not {field for field in found if f"`{field}`" not in REFERENCE}

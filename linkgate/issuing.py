@@ -194,10 +194,11 @@ class Desk:
 
         Revoking it again changes nothing. Raises NotFound if `name` is neither id nor token.
         """
-        link_id, _ = self._resolve(name)
+        link_id, reading = self._resolve(name)
         # An untouched link's expiry isn't known from its id, and a later token may be in use too.
-        last = Link("", "", self._latest(now))
-        await self.store.links.revoke(link_id, now, self.store.links.keep_until(last))
+        keep_until = self.store.links.keep_until(Link("", "", self._latest(now)))
+        link = reading.link if reading else None
+        await self.store.links.revoke(link_id, now, keep_until, link=link)
         return await self.picture(name, now)
 
     async def _campaign(self, slug: str) -> Campaign | None:

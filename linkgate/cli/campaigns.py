@@ -176,7 +176,6 @@ def change(
         with refer_to_options():
             campaign = changed(known, patch, _now())
         await store.campaigns.put(campaign, replaces=known)
-        await store.campaigns.clear_trouble(slug)
         return campaign
 
     _tell(with_store(ctx, put), "was changed", as_json)

@@ -19,7 +19,8 @@ STALE_SECONDS = 3600.0
 #: Slugs come from signed tokens, so only an operator can fill the cache; the bound is for safety.
 MAX_CACHED = 10_000
 
-# KEYS: campaign. ARGV: revision expected (0 for none), JSON. Returns 1, or 0 on a conflict.
+# KEYS: campaign, trouble. ARGV: revision expected (0 for none), JSON. Returns 1, or 0 on a conflict.
+# A change may well have mended what was wrong: the destination's last refusal is forgotten.
 _PUT = Script(
     "put campaign",
     """
@@ -27,6 +28,7 @@ local known = redis.call('GET', KEYS[1])
 local revision = known and cjson.decode(known).revision or 0
 if revision ~= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
+redis.call('DEL', KEYS[2])
 return 1
 """,
 )
@@ -84,7 +86,7 @@ class Campaigns:
         """Keep a campaign; raises Conflict if it exists or is not what `replaces` says any more."""
         done = await self._connection.script(
             _PUT,
-            [keys.campaign(campaign.slug)],
+            [keys.campaign(campaign.slug), keys.trouble(campaign.slug)],
             [replaces.revision if replaces else 0, campaign.model_dump_json()],
         )
         if not done and replaces is None:
@@ -120,15 +122,10 @@ class Campaigns:
             await client.set(keys.trouble(slug), text, ex=7 * 86_400)
 
     async def trouble(self, slug: str) -> dict[str, Any] | None:
-        """Return the last reason why the destination refused the campaign, if there is one."""
+        """Return why the destination last refused the campaign; None if not since its change."""
         async with self._connection.guard() as client:
             text = await client.get(keys.trouble(slug))
         return json.loads(text) if text else None
-
-    async def clear_trouble(self, slug: str) -> None:
-        """Forget the last refusal; the campaign was changed, or minting works again."""
-        async with self._connection.guard() as client:
-            await client.delete(keys.trouble(slug))
 
     async def _load(self, slug: str) -> Campaign | None:
         async with self._connection.guard() as client:

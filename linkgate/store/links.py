@@ -186,20 +186,27 @@ class Links:
             if said == "duplicate":
                 return None
 
-    async def revoke(self, name: str, now: float, keep_until: int) -> bool:
-        """Revoke a link, touched or not; False if it was revoked before."""
+    async def revoke(
+        self, name: str, now: float, keep_until: int, *, link: Link | None = None
+    ) -> bool:
+        """Revoke a link, touched or not; False if it was revoked before.
+
+        `link` is what a token told of it, where one was given.
+        """
+        known = [part for pair in link_fields(link).items() for part in pair] if link else []
         return bool(
             await self._connection.script(
-                scripts.REVOKE, [keys.link(name)], [int(now * 1000), keep_until]
+                scripts.REVOKE, [keys.link(name)], [int(now * 1000), keep_until, *known]
             )
         )
 
     async def keep_private(self, link: Link, attributes: Mapping[str, Any]) -> None:
         """Keep a link's private attributes until the link's rows go."""
-        async with self._connection.guard() as client:
-            await client.set(
-                keys.private(link.id), json.dumps(attributes), exat=self.keep_until(link)
-            )
+        await self._connection.script(
+            scripts.KEEP_PRIVATE,
+            [keys.private(link.id)],
+            [json.dumps(attributes), self.keep_until(link)],
+        )
 
     async def read(self, name: str) -> Row | None:
         """Return all that is kept of a link, newest visit first; None if there is nothing."""
@@ -218,6 +225,16 @@ class Links:
             tuple(_visits(visits)),
             json.loads(private) if private else {},
         )
+
+
+def link_fields(link: Link) -> dict[str, str | int]:
+    """Return what the link's hash says of the link itself."""
+    return {
+        "campaign": link.campaign,
+        "recipient": link.recipient,
+        "expires_at": link.expires_at,
+        "customer": link.customer or "",
+    }
 
 
 def load_session(text: str) -> Session:

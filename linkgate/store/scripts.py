@@ -12,6 +12,15 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 """
 
+_KEEP = """
+local function keep(key, till)
+    -- Only ever later: a token that expires sooner must not end what a longer-lived one relies on.
+    if redis.call('TTL', key) + tonumber(redis.call('TIME')[1]) < tonumber(till) then
+        redis.call('EXPIREAT', key, till)
+    end
+end
+"""
+
 # KEYS: link, visits, sessions, private
 # ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
 #       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
@@ -20,6 +29,7 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 ENTER = Script(
     "enter",
     _CLOCK
+    + _KEEP
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
     'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign')
@@ -65,7 +75,7 @@ end
 
 if not known[11] then
     redis.call('HSET', KEYS[1], 'campaign', ARGV[10], 'recipient', ARGV[11], 'expires_at', ARGV[12],
-        'customer', ARGV[13], 'first_at', now)
+        'customer', ARGV[13])
 end
 if ARGV[4] ~= '' then
     local newest = redis.call('LINDEX', KEYS[2], 0)
@@ -73,9 +83,9 @@ if ARGV[4] ~= '' then
         redis.call('LPUSH', KEYS[2], decision .. '\\t' .. outcome .. '\\t' .. ARGV[4])
         redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[5]) - 1)
     end
-    redis.call('EXPIREAT', KEYS[2], ARGV[1])
+    keep(KEYS[2], ARGV[1])
 end
-redis.call('EXPIREAT', KEYS[1], ARGV[1])
+keep(KEYS[1], ARGV[1])
 return answer
 """,
 )
@@ -111,6 +121,7 @@ return 1
 SETTLE = Script(
     "settle",
     _CLOCK
+    + _KEEP
     + _NOTE
     + """
 local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease')
@@ -120,7 +131,7 @@ redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4])
 redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0')
 redis.call('HDEL', KEYS[1], 'request')
 if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
-redis.call('EXPIREAT', KEYS[2], ARGV[7])
+keep(KEYS[2], ARGV[7])
 note(KEYS[3], ARGV[5], ARGV[6])
 return 1
 """,
@@ -149,7 +160,8 @@ NOTE = Script("note", _NOTE + "note(KEYS[1], ARGV[1], ARGV[2])\nreturn 1\n")
 # Returns 'applied', 'duplicate' or 'conflict'.
 APPLY = Script(
     "apply",
-    """
+    _KEEP
+    + """
 if ARGV[1] ~= '' and redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then return 'duplicate' end
 if (redis.call('HGET', KEYS[2], ARGV[2]) or '') ~= ARGV[3] then return 'conflict' end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
@@ -160,23 +172,32 @@ for _, text in ipairs(redis.call('HVALS', KEYS[2])) do
 end
 if best then redis.call('HSET', KEYS[1], 'done', best) else redis.call('HDEL', KEYS[1], 'done') end
 if ARGV[1] ~= '' then redis.call('SADD', KEYS[3], ARGV[1]) end
-for _, key in ipairs(KEYS) do
-    -- Only ever later: an event must not shorten what the link's own expiry asked for.
-    local ttl = redis.call('TTL', key)
-    local wanted = tonumber(ARGV[5]) - tonumber(redis.call('TIME')[1])
-    if ttl < wanted then redis.call('EXPIRE', key, wanted) end
-end
+for _, key in ipairs(KEYS) do keep(key, ARGV[5]) end
 return 'applied'
 """,
 )
 
-# KEYS: link. ARGV: 1 time (Unix ms), 2 keep until (Unix s). Returns 1 if it was not revoked before.
+# KEYS: link. ARGV: 1 time (Unix ms), 2 keep until (Unix s), then field, value, ... of the link, if
+# they are known. Returns 1 if it was not revoked before.
 REVOKE = Script(
     "revoke",
-    """
+    _KEEP
+    + """
 local fresh = redis.call('HSETNX', KEYS[1], 'revoked_at', ARGV[1])
-redis.call('EXPIREAT', KEYS[1], ARGV[2])
+for index = 3, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[index], ARGV[index + 1]) end
+keep(KEYS[1], ARGV[2])
 return fresh
+""",
+)
+
+# KEYS: private. ARGV: JSON, keep until (Unix s)
+KEEP_PRIVATE = Script(
+    "keep private",
+    _KEEP
+    + """
+redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
+keep(KEYS[1], ARGV[2])
+return 1
 """,
 )
 
@@ -187,7 +208,8 @@ return fresh
 # cluster it is called with one link at a time.
 RECORD = Script(
     "record",
-    """
+    _KEEP
+    + """
 local kept, at = tonumber(ARGV[1]), 2
 for index = 1, #KEYS, 2 do
     local link, visits, till = KEYS[index], KEYS[index + 1], ARGV[at]
@@ -195,11 +217,11 @@ for index = 1, #KEYS, 2 do
         redis.call('HSET', link, 'campaign', ARGV[at + 1], 'recipient', ARGV[at + 2],
             'expires_at', ARGV[at + 3], 'customer', ARGV[at + 4])
     end
-    redis.call('EXPIREAT', link, till)
+    keep(link, till)
     local last = at + 5 + tonumber(ARGV[at + 5])
     for line = at + 6, last do redis.call('LPUSH', visits, ARGV[line]) end
     redis.call('LTRIM', visits, 0, kept - 1)
-    redis.call('EXPIREAT', visits, till)
+    keep(visits, till)
     at = last + 1
 end
 return #KEYS / 2

@@ -117,7 +117,7 @@ async def test_trouble_is_kept_for_the_operator(kept: Campaigns) -> None:
         "at": "2026-05-01T08:00:00Z",
         "message": "No such price",
     }
-    await kept.clear_trouble("spring")
+    await kept.put(campaign(), replaces=None)
     assert await kept.trouble("spring") is None
 
 

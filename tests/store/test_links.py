@@ -220,6 +220,25 @@ async def test_nothing_outlives_the_link(links: Links, connection: Connection) -
         assert 86_400 < ttl <= 86_400 + 3600, name.__name__
 
 
+async def test_a_token_that_expires_sooner_ends_nothing(
+    links: Links, connection: Connection
+) -> None:
+    shorter = replace(LINK, expires_at=NOW + 7200)
+    await links.keep_private(LINK, {"email": "someone@example.com"})
+    await links.revoke(LINK.id, NOW, KEEP, link=LINK)
+    await links.enter(shorter, visit("v1"), None)
+    await links.keep_private(shorter, {"email": "other@example.com"})
+    assert await connection.client.ttl(keys.link(LINK.id)) > 86_000
+    assert await connection.client.ttl(keys.private(LINK.id)) > 86_000
+
+
+async def test_a_revoked_link_is_still_known(links: Links) -> None:
+    await links.revoke(LINK.id, NOW, KEEP, link=LINK)
+    row = await links.read(LINK.id)
+    assert row
+    assert (row.fields["campaign"], row.fields["recipient"]) == ("spring", "r-1001")
+
+
 async def test_an_untouched_link_takes_no_memory(links: Links, connection: Connection) -> None:
     assert await links.read(LINK.id) is None
     assert not await connection.client.exists(keys.link(LINK.id))

@@ -105,7 +105,6 @@ async def change_campaign(
     changed = campaigns.change(known, data, _now(gateway))
     _check_life(changed, gateway)
     await gateway.store.campaigns.put(changed, replaces=known)
-    await gateway.store.campaigns.clear_trouble(slug)
     return await _shown(gateway, changed)
 
 

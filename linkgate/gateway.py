@@ -13,6 +13,7 @@ from linkgate.config import Config
 from linkgate.destinations import registry
 from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
 from linkgate.detection import warm
+from linkgate.issuing import Desk
 from linkgate.minting import Mint
 from linkgate.signals import TrustedProxies
 from linkgate.store import DAY, Store
@@ -36,6 +37,7 @@ class Gateway:
     pages: Pages
     proxies: TrustedProxies
     gate: Gate
+    desk: Desk
     webhooks: Webhooks
     mint: Mint
     stripe: StripeAPI
@@ -49,6 +51,7 @@ class Gateway:
             retention_days=config.store.retention_days,
         )
         keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
+        tokens = LinkTokens(keyring)
         stripe = StripeAPI(
             config.stripe.api_key.get_secret_value(),
             base=config.stripe.api_base,
@@ -62,9 +65,7 @@ class Gateway:
             challenge_age=config.links.challenge_minutes * 60,
             device_age=config.links.device_days * DAY,
         )
-        gate = Gate(
-            keyring=keyring, store=store, mint=mint, pages=pages, terms=terms, clock=clock
-        )
+        gate = Gate(keyring=keyring, store=store, mint=mint, pages=pages, terms=terms, clock=clock)
         webhook_terms = WebhookTerms(
             [secret.get_secret_value() for secret in config.stripe.webhook_secrets],
             keep_days=config.links.max_days + config.store.retention_days,
@@ -76,10 +77,11 @@ class Gateway:
             config=config,
             clock=clock,
             store=store,
-            tokens=LinkTokens(keyring),
+            tokens=tokens,
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
+            desk=Desk(store, tokens, config.server.public_url, config.links),
             webhooks=Webhooks(store, webhook_terms),
             mint=mint,
             stripe=stripe,

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from linkgate.campaigns import Campaign, Instant, Model, Slug, Status, validated
+from linkgate.campaigns import Campaign, Status
 from linkgate.config import Links as LinkSettings
 from linkgate.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable, TokenError
 from linkgate.picturing import NOTHING, Picture, PicturedSession, picture
 from linkgate.store import DAY, Store
 from linkgate.tokens import CUSTOMER, RECIPIENT, Link, LinkTokens, Reading
+from linkgate.validation import Instant, Model, Slug, validated
 
 #: The pictures are what the desk answers with.
 __all__ = ["LINK_ID", "Desk", "Issued", "NewLink", "Picture", "PicturedSession"]

@@ -85,6 +85,10 @@ def test_every_wrong_field_is_named_at_once() -> None:
         "//shop.example.com/",
         "https://",
         "shop.example.com",
+        "https://shop.example.com/a b",
+        "https://shop.example.com/\nx",
+        "ht\ttps://shop.example.com/",
+        "https://[::1",
         "",
     ],
 )
@@ -100,7 +104,7 @@ def test_a_developers_own_machine_may_speak_http(address: str) -> None:
     assert campaign.destination.success_url == address
 
 
-@pytest.mark.parametrize("sent_at", [1777622400, "2026-05-01T08:00:00", True, "soon"])
+@pytest.mark.parametrize("sent_at", [1777622400, "1777622400", "2026-05-01T08:00:00", True, "soon"])
 def test_a_time_needs_a_zone_and_no_guessing(sent_at: Any) -> None:
     assert "sent_at" in problems(body(sent_at=sent_at))
 

@@ -189,10 +189,7 @@ def test_no_single_change_makes_another_link(place: int, character: str) -> None
 def test_a_link_is_named_by_its_campaign_and_recipient_alone() -> None:
     later = Link("spring", "r-1001", LINK.expires_at + 86_400)
     assert (
-        later.id
-        == LINK.id
-        == link_id("spring", "r-1001")
-        == "lnk_c9dd120dbc996a96c5722166a40d6a45"
+        later.id == LINK.id == link_id("spring", "r-1001") == "lnk_c9dd120dbc996a96c5722166a40d6a45"
     )
     assert link_id("spring", "r-1002") != LINK.id
     assert link_id("springr", "-1001") != LINK.id

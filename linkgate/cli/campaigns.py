@@ -12,6 +12,7 @@ from linkgate.cli.drafts import Draft, read_draft, refer_to_options
 
 if TYPE_CHECKING:
     from linkgate.campaigns import Campaign
+    from linkgate.config import Config
     from linkgate.store import Store
 
 app = typer.Typer(
@@ -80,6 +81,7 @@ def create(
     For example: linkgate campaigns create spring --name "Spring sale" --price price_123
     --success-url https://example.com/thanks
     """
+    from linkgate.campaigns import check_life
     from linkgate.campaigns import create as created
 
     draft = Draft(
@@ -92,7 +94,9 @@ def create(
     with refer_to_options(slug="SLUG"):
         campaign = created(data, _now())
 
-    async def put(_: object, store: "Store") -> None:
+    async def put(config: "Config", store: "Store") -> None:
+        with refer_to_options():
+            check_life(campaign, config.links.max_days)
         await store.campaigns.put(campaign, replaces=None)
 
     with_store(ctx, put)
@@ -164,6 +168,7 @@ def change(
 ) -> None:
     """Change a campaign; links that went out before follow. What isn't named stays as it is."""
     from linkgate.campaigns import change as changed
+    from linkgate.campaigns import check_life
 
     draft = Draft(
         name, price, mode, success_url, cancel_url, policy, sent_at, public, session_minutes,
@@ -171,10 +176,11 @@ def change(
     )  # fmt: skip
     patch = read_draft(file, draft, whole=False)
 
-    async def put(_: object, store: "Store") -> "Campaign":
+    async def put(config: "Config", store: "Store") -> "Campaign":
         known = await store.campaigns.read(slug)
         with refer_to_options():
             campaign = changed(known, patch, _now())
+            check_life(campaign, config.links.max_days)
         await store.campaigns.put(campaign, replaces=known)
         return campaign
 

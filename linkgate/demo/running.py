@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from linkgate import config
 from linkgate.config import Config, Log
-from linkgate.demo.samples import SampleLink, Tour, desk_of, make_key, make_samples
+from linkgate.demo.samples import SampleLink, Tour, make_key, make_samples
 from linkgate.demo.shop import CANCELLED, THANKS, with_shop
 from linkgate.demo.watching import watch
 from linkgate.errors import ConfigError, Problem
@@ -131,7 +131,7 @@ async def _serve(
         )
         audience.announce(tour)
         if audience.tell:
-            work = watch(desk_of(gateway), links, gateway.clock, audience.tell)
+            work = watch(gateway.desk, links, gateway.clock, audience.tell)
             watching.append(asyncio.create_task(work))
         await ended
 

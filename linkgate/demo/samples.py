@@ -11,7 +11,6 @@ from linkgate import campaigns
 from linkgate.campaigns import Campaign
 from linkgate.errors import NotFound
 from linkgate.gateway import Gateway
-from linkgate.issuing import Desk
 from linkgate.store.apikeys import Scope
 
 SPRING: Mapping[str, Any] = {
@@ -74,13 +73,6 @@ def inbox(links: Sequence[SampleLink]) -> tuple[SampleLink, ...]:
     return tuple(link for link in links if link.name != PASTE)
 
 
-def desk_of(gateway: Gateway) -> Desk:
-    """Return where the gateway's links are issued and looked up."""
-    return Desk(
-        gateway.store, gateway.tokens, gateway.config.server.public_url, gateway.config.links
-    )
-
-
 async def make_samples(gateway: Gateway, thanks: str, cancelled: str) -> tuple[SampleLink, ...]:
     """Make the campaigns, or lead them to here if they exist, and fresh links in them."""
     ends = {"success_url": f"{gateway.config.server.public_url}{thanks}"}
@@ -117,7 +109,7 @@ async def _campaign(gateway: Gateway, data: Mapping[str, Any]) -> Campaign:
 async def _link(gateway: Gateway, name: str, campaign: Mapping[str, Any], about: str) -> SampleLink:
     # A new recipient in every run: a kept demo's earlier ones may have paid.
     wanted = {"campaign": campaign["slug"], "recipient": f"r-{100_000 + randbelow(900_000)}"}
-    issued = await desk_of(gateway).issue(wanted, gateway.clock())
+    issued = await gateway.desk.issue(wanted, gateway.clock())
     return SampleLink(
         name=name,
         title=campaign["name"],

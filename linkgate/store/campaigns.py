@@ -19,7 +19,7 @@ STALE_SECONDS = 3600.0
 #: Slugs come from signed tokens, so only an operator can fill the cache; the bound is for safety.
 MAX_CACHED = 10_000
 
-# KEYS: campaign, trouble. ARGV: revision expected (0 for none), JSON. Returns 1, or 0 on a conflict.
+# KEYS: campaign, trouble. ARGV: revision expected (0 for none), JSON. 1, or 0 on a conflict.
 # A change may well have mended what was wrong: the destination's last refusal is forgotten.
 _PUT = Script(
     "put campaign",

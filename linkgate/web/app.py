@@ -28,6 +28,7 @@ from linkgate.gateway import Clock, Gateway
 from linkgate.logs import set_up
 from linkgate.web import errors, health, hooks, links, static
 from linkgate.web.api import api
+from linkgate.web.api.documents import COMPONENTS
 
 
 class Application(Litestar):
@@ -77,6 +78,7 @@ def create(config: Config, clock: Clock | None = None) -> Application:
             title="linkgate",
             version=linkgate.__version__,
             path="/api",
+            components=[COMPONENTS],
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
         request_max_body_size=config.server.max_body_bytes,

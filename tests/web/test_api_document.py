@@ -51,6 +51,7 @@ async def test_every_operation_says_its_key_and_its_errors(document: dict[str, A
                 assert set(response["content"]) == {"application/problem+json"}
     assert COMPONENTS.security_schemes
     assert set(COMPONENTS.security_schemes) == {"bearer"}
+    assert "bearer" in document["components"]["securitySchemes"]
 
 
 async def test_bodies_are_described_as_they_are_validated(document: dict[str, Any]) -> None:

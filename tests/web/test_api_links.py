@@ -173,7 +173,7 @@ async def test_when_a_link_expires(
             {"metadata": {f"k{n}": "x" for n in range(47)}},
             {"metadata": "must have 46 or fewer entries"},
         ),
-        ({"sent_at": "0001-01-01T00:00:00+14:00"}, {"body": "a time in it that is out of range"}),
+        ({"sent_at": "0001-01-01T00:00:00+14:00"}, {"sent_at": "outside the years 1 to 9999"}),
     ],
 )
 async def test_a_link_that_can_not_be_made_says_why(

@@ -10,10 +10,11 @@ from litestar.params import FromPath, JSONBody
 from pydantic import BaseModel
 
 from linkgate import campaigns
-from linkgate.campaigns import Campaign, CampaignSettings, Instant, NewCampaign, Status
+from linkgate.campaigns import Campaign, CampaignSettings, NewCampaign, Status
 from linkgate.errors import Invalid, Problem
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import Scope
+from linkgate.validation import Instant
 from linkgate.web.api.auth import needs
 from linkgate.web.api.body import JsonObject
 from linkgate.web.api.documents import BODY, Json, MergePatch, errors
@@ -55,7 +56,7 @@ async def create_campaign(
     """Create a campaign."""
     gateway = _gateway(request)
     campaign = campaigns.create(data or {}, _now(gateway))
-    _check_life(campaign, gateway)
+    campaigns.check_life(campaign, gateway.config.links.max_days)
     await gateway.store.campaigns.put(campaign, replaces=None)
     location = f"{gateway.config.server.public_url}/api/v1/campaigns/{campaign.slug}"
     return Response(await _shown(gateway, campaign), headers={"location": location})
@@ -103,7 +104,7 @@ async def change_campaign(
         raise Invalid([Problem("body", "names nothing to change")])
     known = await gateway.store.campaigns.read(slug)
     changed = campaigns.change(known, data, _now(gateway))
-    _check_life(changed, gateway)
+    campaigns.check_life(changed, gateway.config.links.max_days)
     await gateway.store.campaigns.put(changed, replaces=known)
     return await _shown(gateway, changed)
 
@@ -160,13 +161,6 @@ async def _shown(gateway: Gateway, campaign: Campaign) -> ShownCampaign:
     return ShownCampaign(
         **dict(campaign), trouble=Trouble.model_validate(trouble) if trouble else None
     )
-
-
-def _check_life(campaign: Campaign, gateway: Gateway) -> None:
-    # A revocation is kept for as long as the longest life: no link may outlive that.
-    most = gateway.config.links.max_days
-    if campaign.link_days and campaign.link_days > most:
-        raise Invalid([Problem("link_days", f"must be at most {most} (links.max_days)")])
 
 
 def _gateway(request: ApiRequest) -> Gateway:

@@ -9,10 +9,10 @@ from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 from pydantic import Field, StringConstraints
 
-from linkgate.campaigns import Model, validated
 from linkgate.errors import NotFound
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import ApiKey, Scope
+from linkgate.validation import Model, validated
 from linkgate.web.api.auth import needs
 from linkgate.web.api.body import JsonObject
 from linkgate.web.api.documents import BODY, Json, errors

@@ -5,7 +5,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 
 from linkgate.gateway import Gateway
-from linkgate.issuing import Desk, Issued, NewLink
+from linkgate.issuing import Issued, NewLink
 from linkgate.picturing import Picture
 from linkgate.store.apikeys import Scope
 from linkgate.web.api.auth import needs
@@ -28,7 +28,7 @@ async def create_link(
 ) -> Response[Issued]:
     """Sign one recipient's link into a campaign; only private attributes are stored."""
     gateway: Gateway = request.app.state.gateway
-    issued = await _desk(gateway).issue(data or {}, gateway.clock())
+    issued = await gateway.desk.issue(data or {}, gateway.clock())
     # By its token: by its id it is not known before somebody visits it.
     location = f"{gateway.config.server.public_url}/api/v1/links/{issued.token}"
     return Response(issued, headers={"location": location})
@@ -47,7 +47,7 @@ async def read_link(request: ApiRequest, name: FromPath[str]) -> Picture:
     A link that nobody has visited is stored nowhere, so only its token is known.
     """
     gateway: Gateway = request.app.state.gateway
-    return await _desk(gateway).picture(name, gateway.clock())
+    return await gateway.desk.picture(name, gateway.clock())
 
 
 @post(
@@ -61,16 +61,7 @@ async def read_link(request: ApiRequest, name: FromPath[str]) -> Picture:
 async def revoke_link(request: ApiRequest, name: FromPath[str]) -> Picture:
     """Make a link lead nowhere, for good, by its id or by any of its tokens."""
     gateway: Gateway = request.app.state.gateway
-    return await _desk(gateway).revoke(name, gateway.clock())
-
-
-def _desk(gateway: Gateway) -> Desk:
-    return Desk(
-        gateway.store,
-        gateway.tokens,
-        gateway.config.server.public_url,
-        gateway.config.links,
-    )
+    return await gateway.desk.revoke(name, gateway.clock())
 
 
 handlers = (create_link, read_link, revoke_link)

@@ -5,9 +5,10 @@ a scanner's worst request still has to get an answer.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import msgspec
 
 USER_AGENT_LIMIT = 512
 HEADER_LIMIT = 256
@@ -18,8 +19,8 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+# A msgspec.Struct is made in a tenth of the time that a frozen dataclass of this size takes.
+class Signals(msgspec.Struct, frozen=True, gc=False):
     """One visit, as far as a request shows it. A header that was not sent is the empty string."""
 
     method: str = "GET"

@@ -20,10 +20,11 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote
 
+import msgspec
 from itsdangerous import BadSignature as _BadSignature
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -62,11 +63,11 @@ class Link:
     expires_at: int
     sent_at: int | None = None
     customer: str | None = None
+    #: The link's name in the store and at Stripe; see `link_id`.
+    id: str = field(init=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """The link's name in the store and at Stripe; see `link_id`."""
-        return link_id(self.campaign, self.recipient)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", link_id(self.campaign, self.recipient))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _candidates(text: str) -> Iterator[str]:
 def _parse(payload: bytes) -> Link:
     # The signature was good, so only another version of linkgate or a stolen key gets to these.
     try:
-        claims = json.loads(base64_decode(payload))
+        claims = msgspec.json.decode(base64_decode(payload))
         campaign, recipient, hours, sent_at, customer = (*claims, None, None)[:5]
         return Link(str(campaign), str(recipient), int(hours) * 3600, sent_at, customer)
     except Exception as error:

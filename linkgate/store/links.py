@@ -6,14 +6,18 @@ attributes; every row expires with the link.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
+
+import msgspec
 
 from linkgate.payments import Session, SessionState, advance
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection
 from linkgate.tokens import Link
+
+_SESSION = msgspec.json.Decoder(Session)
 
 
 class Gate(StrEnum):
@@ -238,14 +242,13 @@ def link_fields(link: Link) -> dict[str, str | int]:
 
 
 def load_session(text: str) -> Session:
-    """Return a session from its stored JSON."""
-    data = json.loads(text)
-    return Session(**{**data, "state": SessionState(data["state"])})
+    """Return a session from its stored JSON; what a newer version added is passed over."""
+    return _SESSION.decode(text)
 
 
 def dump_session(session: Session) -> str:
     """Return a session's stored JSON."""
-    return json.dumps(asdict(session), separators=(",", ":"))
+    return msgspec.json.encode(session).decode()
 
 
 def visit_line(visit: Visit) -> str:

@@ -108,7 +108,12 @@ def _serve(folder: Path, core: int | None, ready: "multiprocessing.Queue[list[st
         servers = [
             uvicorn.Server(
                 uvicorn.Config(
-                    served, port=port, log_level="warning", access_log=False, server_header=False
+                    served,
+                    port=port,
+                    log_level="warning",
+                    access_log=False,
+                    server_header=False,
+                    proxy_headers=False,
                 )
             )
             for served, port in (

@@ -119,7 +119,7 @@ def test_header_rules_run_once_for_the_same_headers_and_again_for_others() -> No
 
 def test_shape_holds_the_fields_of_signals_and_tells_local_hosts() -> None:
     names = [name for name in Shape._fields if name != "local"]
-    assert all(name in Signals.__dataclass_fields__ for name in names)
+    assert all(name in Signals.__struct_fields__ for name in names)
     assert [rules_module.is_local(h) for h in LOCAL] == [True] * len(LOCAL)
     assert [rules_module.is_local(h) for h in ELSEWHERE] == [False] * len(ELSEWHERE)
 

@@ -9,10 +9,9 @@ kernel lets go of however a process ends) keep them out of each other's way:
   same append-only file, even when the first one's socket was deleted under it.
 
 What survives. A kill -9 of linkgate loses nothing: the server runs on, and the next linkgate that
-opens the folder uses it. A kill -9 of the server loses what it answered during a flush to the disk,
-since it holds its writes back meanwhile, for two seconds at most; at any other time it hands a
-write to the kernel before it answers. A power cut loses a second or two. Both come with
-`appendfsync everysec` (https://valkey.io/topics/persistence/; flushAppendOnlyFile in aof.c).
+opens the folder uses it. What the server has answered is on the disk: `appendfsync always` flushes
+once for all the writes that came in together, before it answers them. With `everysec` a kill -9
+during a flush was seen to lose answered writes (3 of 360 trials), and here that could be a payment.
 """
 
 import asyncio
@@ -214,7 +213,7 @@ class EmbeddedServer:
             "dir": str(self.folder.path),
             "logfile": str(self.folder.log),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "aof-load-truncated": "yes",
             "save": "",
             # Evicting would forget what was paid; a full store has to say that it is full.

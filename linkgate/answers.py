@@ -21,6 +21,13 @@ LAWS = (
 PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
 
 
+_DONE_PAGES = {
+    SessionState.PAID: "already_paid",
+    SessionState.COMPLETE: "complete",
+    SessionState.PENDING: "pending",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What answers are made with; the same for every visit."""
@@ -73,7 +80,7 @@ class Answer:
 
     def done(self, state: SessionState) -> Page:
         """Say that there is nothing left to pay."""
-        return self.simple("pending" if state is SessionState.PENDING else "already_paid")
+        return self.simple(_DONE_PAGES[state])
 
     def simple(self, name: str) -> Page:
         """Show one of the pages that only tell."""

@@ -19,7 +19,12 @@ from linkgate.validation import Instant, Model, Slug, WebAddress, validated
 OWN_PARAMETERS = frozenset(
     {"mode", "expires_at", "client_reference_id", "customer", "success_url", "cancel_url"}
     | {"line_items", "ui_mode", "return_url"}
+    # A recovered session is a second one, which nothing here would close.
+    | {"after_expiration"}
 )
+
+#: Parameters that linkgate adds its own metadata to, each an object with `metadata` in it.
+_DATA_PARAMETERS = ("payment_intent_data", "subscription_data", "setup_intent_data")
 
 
 class Policy(StrEnum):
@@ -76,10 +81,30 @@ class CheckoutDestination(Model):
         owned = sorted(OWN_PARAMETERS & self.params.keys())
         if owned:
             raise ValueError(f"params must not set {', '.join(owned)}: linkgate sets these itself")
+        _check_metadata("params.metadata", self.params)
+        for name in _DATA_PARAMETERS:
+            data = self.params.get(name)
+            if data is not None and not isinstance(data, dict):
+                raise ValueError(f"params.{name} must be an object")
+            _check_metadata(f"params.{name}.metadata", data or {})
         return self
 
 
 Destination = CheckoutDestination
+
+
+def _check_metadata(name: str, holder: Mapping[str, Any]) -> None:
+    # Stripe's limits (https://docs.stripe.com/api/metadata), less linkgate's own four keys.
+    metadata = holder.get("metadata")
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or len(metadata) > 46:
+        raise ValueError(f"{name} must be an object of at most 46 keys")
+    for key, value in metadata.items():
+        if not isinstance(value, str | int | float | bool) or len(str(value)) > 500:
+            raise ValueError(f"{name}.{key} must be a text of at most 500 characters")
+        if not 0 < len(key) <= 40:
+            raise ValueError(f"{name}: keys have 1 to 40 characters")
 
 
 class CampaignSettings(Model):

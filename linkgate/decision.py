@@ -24,6 +24,8 @@ class Action(StrEnum):
     MINT = "mint"
     INTERSTITIAL = "interstitial"
     REFUSE = "refuse"
+    #: Only the store knows: it turns a visit to a link with nothing left to pay into this.
+    ALREADY_DONE = "already done"
 
 
 @dataclass(frozen=True, slots=True)

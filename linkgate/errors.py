@@ -67,15 +67,31 @@ class StoreUnavailable(LinkgateError):
 class DestinationBusy(LinkgateError):
     """The destination could not mint now; trying again later is right.
 
-    `retry_after` is in seconds. `settled` says that nothing was minted for certain, so that the
-    next attempt may use a new idempotency key; otherwise the same attempt has to be replayed.
+    `retry_after` is in seconds. `settled` says that nothing was minted for certain, so that a new
+    attempt may begin; `spent`, that nobody knows and that asking again won't tell either.
     """
 
-    def __init__(self, message: str, *, retry_after: float = 3.0, settled: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float = 3.0,
+        settled: bool = False,
+        spent: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.settled = settled
+        self.spent = spent
 
 
 class DestinationMisconfigured(LinkgateError):
-    """The destination refuses what the campaign asks for; only the operator can mend it."""
+    """The destination refuses what the campaign asks for; only the operator can mend it.
+
+    `settled` says that nothing was minted for certain; `param` names what was refused, if known.
+    """
+
+    def __init__(self, message: str, *, settled: bool = False, param: str | None = None) -> None:
+        super().__init__(message)
+        self.settled = settled
+        self.param = param

@@ -21,7 +21,7 @@ from linkgate.tokens import Keyring, LinkTokens
 from linkgate.visits import Gate, Terms
 from linkgate.web.brand import Brand
 from linkgate.web.pages import Pages
-from linkgate.webhooks import Webhooks, WebhookTerms
+from linkgate.webhooks import Webhooks
 
 Clock = Callable[[], float]
 
@@ -49,6 +49,7 @@ class Gateway:
             config.store.url,
             visits_kept=config.store.visits_per_link,
             retention_days=config.store.retention_days,
+            longest_days=config.links.max_days,
         )
         keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
         tokens = LinkTokens(keyring)
@@ -58,7 +59,8 @@ class Gateway:
             timeout_s=config.stripe.timeout_seconds,
             version=config.stripe.api_version or API_VERSION,
         )
-        mint = Mint(store, registry(stripe), wait_seconds=config.stripe.person_deadline_seconds)
+        wait = config.stripe.person_deadline_seconds
+        mint = Mint(store, registry(stripe, wait_seconds=wait), wait_seconds=wait)
         pages = Pages(_brand(config), form_origins=_form_origins(config))
         terms = Terms(
             public_url=config.server.public_url,
@@ -66,10 +68,7 @@ class Gateway:
             device_age=config.links.device_days * DAY,
         )
         gate = Gate(keyring=keyring, store=store, mint=mint, pages=pages, terms=terms, clock=clock)
-        webhook_terms = WebhookTerms(
-            [secret.get_secret_value() for secret in config.stripe.webhook_secrets],
-            keep_days=config.links.max_days + config.store.retention_days,
-        )
+        secrets = [secret.get_secret_value() for secret in config.stripe.webhook_secrets]
         # The lists of user agents are compiled now, not while the first odd one waits.
         warm()
         store.recorder.start()
@@ -82,7 +81,7 @@ class Gateway:
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
             desk=Desk(store, tokens, config.server.public_url, config.links),
-            webhooks=Webhooks(store, webhook_terms),
+            webhooks=Webhooks(store, secrets),
             mint=mint,
             stripe=stripe,
         )

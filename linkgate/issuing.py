@@ -19,7 +19,7 @@ from linkgate.config import Links as LinkSettings
 from linkgate.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable, TokenError
 from linkgate.picturing import NOTHING, Picture, PicturedSession, picture
 from linkgate.store import DAY, Store
-from linkgate.tokens import CUSTOMER, RECIPIENT, Link, LinkTokens, Reading
+from linkgate.tokens import CUSTOMER, LINK_ID, RECIPIENT, SLUG, Link, LinkTokens, Reading
 from linkgate.validation import Instant, Model, Slug, validated
 
 #: The pictures are what the desk answers with.
@@ -28,8 +28,6 @@ __all__ = ["LINK_ID", "Desk", "Issued", "NewLink", "Picture", "PicturedSession"]
 log = logging.getLogger(__name__)
 
 HOUR = 3600
-
-LINK_ID = re.compile(r"lnk_[0-9a-f]{32}")
 
 #: What browsers take for an address (HTML standard, "valid e-mail address"), with a dot in its
 #: domain: Stripe refuses a session whose customer_email it can't read, and the person stands there.
@@ -148,9 +146,11 @@ class Desk:
         Raises Invalid with every wrong field, and Conflict if the campaign has ended or the link
         was revoked.
         """
-        new = validated(NewLink, data)
-        campaign = await self._campaign(new.campaign)
-        problems = [] if campaign else [_no_campaign(new.campaign)]
+        campaign, problems = await self._named(data)
+        try:
+            new = validated(NewLink, data)
+        except Invalid as error:
+            raise Invalid([*error.problems, *problems]) from None
         problems += self._untimely(new, campaign, now)
         if problems or campaign is None:
             raise Invalid(problems)
@@ -202,11 +202,15 @@ class Desk:
         await self.store.links.revoke(link_id, now, keep_until, link=link)
         return await self.picture(name, now)
 
-    async def _campaign(self, slug: str) -> Campaign | None:
+    async def _named(self, data: Any) -> tuple[Campaign | None, list[Problem]]:
+        """Return the campaign that `data` names; whether the slug is one is not told here."""
+        slug = data.get("campaign") if isinstance(data, Mapping) else None
+        if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+            return None, []
         try:
-            return await self.store.campaigns.read(slug)
+            return await self.store.campaigns.read(slug), []
         except NotFound:
-            return None
+            return None, [Problem("campaign", f"there is no campaign {slug}; create it first")]
 
     async def _refuse_revoked(self, link: Link) -> None:
         # The same recipient's link is the same link: a new token for it would be dead on arrival.
@@ -280,10 +284,6 @@ class Desk:
 def _sent_at(new: NewLink, campaign: Campaign | None) -> float:
     sent = new.sent_at or (campaign.sent_at if campaign else None)
     return sent.timestamp() if sent else 0.0
-
-
-def _no_campaign(slug: str) -> Problem:
-    return Problem("campaign", f"there is no campaign {slug}; create it first")
 
 
 def _full_hour(seconds: float) -> int:

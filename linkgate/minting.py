@@ -10,21 +10,23 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from linkgate.campaigns import Campaign
-from linkgate.destinations.checkout import Checkout
-from linkgate.destinations.stripe_api import Deadline, ExpiryRefused, Gone
+from linkgate.destinations.checkout import Attempt, Checkout
+from linkgate.destinations.stripe_api import Deadline
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.store import Store
-from linkgate.store.links import Claim, Entry, Gate, Visit
+from linkgate.store.links import Claim, Entry, Gate, Left, Visit
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
 
 #: Longer than any person waits: a holder that is still at work must not lose the lease.
 LEASE_MARGIN_SECONDS = 5.0
+#: Parameters that come from the link alone, and that a session does without.
+_OF_THE_PERSON = frozenset({"customer", "customer_email"})
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 0.4
 
@@ -74,7 +76,7 @@ class Mint:
             owner=visit.id,
             lease_ms=int((self._wait_seconds + LEASE_MARGIN_SECONDS) * 1000),
             reuse_ms=int(campaign.reuse_minutes * 60_000),
-            replay_ms=campaign.session_minutes * 60_000,
+            revision=campaign.revision,
         )
         entry = await self._store.links.enter(link, visit, claim)
         try:
@@ -83,6 +85,14 @@ class Mint:
             # Nothing was minted, and the key is spent: a new attempt may well go through.
             if not error.settled or deadline.left <= 0:
                 raise
+        except DestinationMisconfigured as error:
+            # What Stripe refuses about this one person (a customer who is gone, an address it
+            # can't read) must not lock them out: they can pay without it.
+            if error.param not in _OF_THE_PERSON or not error.settled:
+                raise
+            log.warning("link %s: minting without %s: %s", link.id, error.param, error)
+            link = replace(link, customer=None)
+            claim = replace(claim, bare=True)
         entry = await self._store.links.enter(link, None, claim)
         return await self._proceed(campaign, link, visit, claim, entry, deadline)
 
@@ -106,6 +116,9 @@ class Mint:
             case Gate.REUSE:
                 assert entry.session
                 return Minted(entry.session, fresh=False)
+        if claim.bare and entry.private:
+            metadata = {"metadata": entry.private.get("metadata")}
+            entry = replace(entry, private=metadata)
         return await self._shielded(campaign, link, visit, entry, deadline)
 
     async def _wait(self, link: Link, visit: Visit, claim: Claim, deadline: Deadline) -> Entry:
@@ -146,44 +159,48 @@ class Mint:
         self, campaign: Campaign, link: Link, visit: Visit, entry: Entry, deadline: Deadline
     ) -> Result:
         destination = self._destinations[campaign.destination.kind]
-        settled, outcome = False, "failed"
+        left, outcome = Left.OPEN, "failed"
         try:
             if entry.session:
-                closed = await self._close(destination, link, entry.session, deadline)
+                closed = await self._close(destination, link, entry.session, entry, deadline)
                 if closed.state in DONE:
-                    settled, outcome = entry.request is None, f"found {closed.id} {closed.state}"
+                    outcome = f"found {closed.id} {closed.state}"
                     return Done(closed.state)
             session = await self._make(destination, campaign, link, visit, entry, deadline)
-            if await self._store.links.settle(link, visit.id, session, visit.id):
+            if _is_over(session, entry):
+                session = await self._close(destination, link, session, entry, deadline)
+                if session.state in DONE:
+                    outcome = f"found {session.id} {session.state}"
+                    return Done(session.state)
+                raise DestinationBusy("the attempt's session has run out", settled=True)
+            if await self._store.links.settle(
+                link, visit.id, session, visit.id, revision=campaign.revision
+            ):
                 outcome = ""
                 return Minted(session, fresh=True)
-            # The link went on to another attempt while this one was stuck: this session must not
-            # stay open beside that attempt's.
+            # The link was revoked, or went on to another attempt while this one was stuck: this
+            # session must not stay open.
             outcome = f"came too late with {session.id}"
             await destination.close(session, Deadline.after(self._wait_seconds))
-            raise DestinationBusy("another attempt of this link has overtaken this one")
+            raise DestinationBusy("the link has gone on without this attempt", retry_after=1.0)
         except DestinationBusy as error:
-            settled, outcome = error.settled, f"busy: {error}"
+            left, outcome = _left(error), f"busy: {error}"
             raise
-        except (DestinationMisconfigured, Gone) as error:
-            settled, outcome = True, f"refused: {error}"
-            raise DestinationMisconfigured(str(error)) from error
-        except ExpiryRefused as error:
-            settled, outcome = True, f"busy: {error}"
-            if entry.request is None:
-                raise DestinationMisconfigured(
-                    f"{error}; is this machine's clock right?"
-                ) from error
-            raise DestinationBusy(str(error), settled=True) from error
+        except DestinationMisconfigured as error:
+            left = Left.SETTLED if error.settled else Left.OPEN
+            outcome = f"refused: {error}"
+            raise
         finally:
             if outcome:
-                await self._release(link, visit, settled=settled, outcome=outcome)
+                await self._release(link, visit, left, outcome)
 
     async def _close(
-        self, destination: Checkout, link: Link, session: Session, deadline: Deadline
+        self, destination: Checkout, link: Link, session: Session, entry: Entry, deadline: Deadline
     ) -> Session:
         closed = await destination.close(session, deadline)
-        await self._store.links.hear(link.id, closed, keep_until=self._store.links.keep_until(link))
+        # What was learnt of a payment outlives this token: a later one may be in use too.
+        keep_until = self._store.links.keep_longest(entry.now)
+        await self._store.links.hear(link.id, closed, keep_until=keep_until)
         return closed
 
     async def _make(
@@ -197,28 +214,45 @@ class Mint:
     ) -> Session:
         request = entry.request
         if request is None:
-            request = destination.request(
-                campaign,
-                link,
-                entry.private or {},
-                attempt=entry.attempt,
-                attempt_at=entry.attempt_at,
-            )
+            try:
+                request = destination.request(
+                    campaign,
+                    link,
+                    entry.private or {},
+                    attempt=entry.attempt,
+                    attempt_at=entry.attempt_at,
+                )
+            except Exception as error:
+                message = f"the campaign's parameters can't be put together: {error!r}"
+                raise DestinationMisconfigured(message, settled=True) from error
             # Kept before Stripe is asked: a replay has to send the very same parameters.
             if not await self._store.links.arm(link.id, visit.id, request):
                 raise DestinationBusy("the lease was lost before Stripe was asked")
-        return await destination.mint(
-            link,
-            request,
-            attempt=entry.attempt,
-            attempt_at=entry.attempt_at,
-            deadline=deadline,
+        attempt = Attempt(
+            number=entry.attempt,
+            at=entry.attempt_at,
+            request=request,
+            asked_before=entry.request is not None,
+            spent_at=entry.spent_at,
+            now=entry.now,
         )
+        return await destination.mint(link, attempt, deadline)
 
-    async def _release(self, link: Link, visit: Visit, *, settled: bool, outcome: str) -> None:
+    async def _release(self, link: Link, visit: Visit, left: Left, outcome: str) -> None:
         try:
             await self._store.links.release(
-                link.id, visit.id, settled=settled, visit=visit.id, outcome=outcome
+                link.id, visit.id, left, visit=visit.id, outcome=outcome
             )
         except StoreUnavailable:
             log.warning("link %s keeps its lease until it runs out: the store is away", link.id)
+
+
+def _left(error: DestinationBusy) -> Left:
+    if error.settled:
+        return Left.SETTLED
+    return Left.SPENT if error.spent else Left.OPEN
+
+
+def _is_over(session: Session, entry: Entry) -> bool:
+    # A replayed answer tells of a session as it was when it was made.
+    return session.state is not SessionState.OPEN or session.expires_at <= entry.now

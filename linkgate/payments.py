@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from linkgate.tokens import LINK_ID, SLUG
+
 
 class SessionState(StrEnum):
     """Where a session stands, as Stripe's signed events or its API say."""
@@ -87,33 +89,46 @@ class Event:
     session: Session
 
 
-def read_event(data: Mapping[str, Any]) -> Event | None:
-    """Return the event in a webhook's JSON, or None if it says nothing of linkgate's sessions."""
+def read_event(data: Any) -> Event | None:
+    """Return the event in a webhook's JSON, or None if it says nothing of linkgate's sessions.
+
+    Raises LookupError, TypeError or ValueError for what is no event of Stripe's.
+    """
+    if not isinstance(data, Mapping):
+        raise TypeError("an event is an object")
     if data.get("type") not in EVENTS:
         return None
     session = data["data"]["object"]
+    if not isinstance(session, Mapping):
+        raise TypeError("an event's object is an object")
     metadata = session.get("metadata") or {}
     link, campaign = metadata.get("linkgate_link"), metadata.get("linkgate_campaign")
     if not link or not campaign:
         return None
+    if not (LINK_ID.fullmatch(link) and SLUG.fullmatch(campaign)):
+        raise ValueError("the metadata names no link of linkgate's")
     known = read_session(session)
     if data["type"] == "checkout.session.async_payment_failed":
         known = replace(known, state=SessionState.FAILED)
-    return Event(str(data["id"]), data["type"], int(data["created"]), link, campaign, known)
+    return Event(_text(data["id"]), data["type"], _whole(data["created"]), link, campaign, known)
 
 
 def read_session(data: Mapping[str, Any]) -> Session:
-    """Return a Checkout Session as Stripe's API describes it; raises KeyError if it is none."""
+    """Return a Checkout Session as Stripe's API describes it.
+
+    Raises LookupError, TypeError or ValueError if it is none: nothing odd gets into the store.
+    """
     metadata = data.get("metadata") or {}
+    amount, currency = data.get("amount_total"), data.get("currency")
     return Session(
-        id=data["id"],
-        url=data.get("url") or "",
+        id=_text(data["id"]),
+        url=_text(data.get("url") or ""),
         state=_state(data["status"], data["payment_status"]),
-        attempt=int(metadata.get("linkgate_attempt") or 0),
-        created_at=int(data["created"]),
-        expires_at=int(data["expires_at"]),
-        amount_total=data.get("amount_total"),
-        currency=data.get("currency"),
+        attempt=_whole(int(metadata.get("linkgate_attempt") or 0)),
+        created_at=_whole(data["created"]),
+        expires_at=_whole(data["expires_at"]),
+        amount_total=None if amount is None else _whole(amount),
+        currency=None if currency is None else _text(currency),
     )
 
 
@@ -145,6 +160,19 @@ def link_state(
         if state in states:
             return LinkState(state.value)
     return LinkState.VISITED if visited else LinkState.ISSUED
+
+
+def _whole(value: Any) -> int:
+    # 2**53: what JSON and Lua hold exactly.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise ValueError("a whole number is out of range")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value.encode()) > 5000:  # half a surrogate raises
+        raise ValueError("a text is too long, or none")
+    return value
 
 
 def _state(status: str, payment_status: str) -> SessionState:

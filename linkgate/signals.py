@@ -13,6 +13,7 @@ import msgspec
 USER_AGENT_LIMIT = 512
 HEADER_LIMIT = 256
 COOKIE_LIMIT = 4096
+PURPOSE_LIMIT = 8192
 CHAIN_LIMIT = 2048
 
 Address = IPv4Address | IPv6Address
@@ -58,6 +59,11 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
 _WANTED: dict[bytes, tuple[str, int]] = {
     b"user-agent": ("user_agent", USER_AGENT_LIMIT),
     b"cookie": ("cookie", COOKIE_LIMIT),
+    # Not cut before the word that makes a prefetch of it.
+    b"sec-purpose": ("sec_purpose", PURPOSE_LIMIT),
+    b"purpose": ("purpose", PURPOSE_LIMIT),
+    b"x-purpose": ("x_purpose", PURPOSE_LIMIT),
+    b"x-moz": ("x_moz", PURPOSE_LIMIT),
 } | {
     name: (name.decode().replace("-", "_"), HEADER_LIMIT)
     for name in (
@@ -68,10 +74,6 @@ _WANTED: dict[bytes, tuple[str, int]] = {
         b"sec-fetch-mode",
         b"sec-fetch-dest",
         b"sec-fetch-user",
-        b"sec-purpose",
-        b"purpose",
-        b"x-purpose",
-        b"x-moz",
         b"sec-ch-ua",
         b"sec-ch-ua-mobile",
         b"sec-ch-ua-platform",
@@ -128,8 +130,9 @@ def gather(
     *,
     decoy: bool = False,
 ) -> Signals:
-    """Read a visit from ASGI's raw headers (lower-case names). Of a repeated one the first counts.
+    """Read a visit from ASGI's raw headers (lower-case names).
 
+    Lines of one header are joined (RFC 9110, 5.3): a second line must not hide what it says.
     `peer` is the address at the other end of the connection, `scheme` what the server spoke.
     """
     found: dict[str, str] = {}
@@ -139,8 +142,12 @@ def gather(
         wanted = _WANTED.get(name)
         if wanted is not None:
             field, limit = wanted
+            text = value[:limit].decode("latin-1")
             if field not in found:
-                found[field] = value[:limit].decode("latin-1")
+                found[field] = text
+            elif text != found[field]:  # a proxy that repeats a header changes nothing
+                joint = "; " if field == "cookie" else ", "
+                found[field] = f"{found[field]}{joint}{text}"[: 2 * limit]
         elif trusted and name in _CHAINS:
             # Each line continues the one before (RFC 9110, 5.3): a visitor who sends a line of his
             # own must not push out the one that the proxy added below it.

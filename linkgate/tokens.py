@@ -38,6 +38,7 @@ MAX_TEXT = 2048
 #: A recipient is the marketing tool's opaque id. No "@": an e-mail address has no place in a token.
 RECIPIENT = re.compile(r"[A-Za-z0-9._:~+/=|-]{1,128}")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+LINK_ID = re.compile(r"lnk_[0-9a-f]{32}")
 CUSTOMER = re.compile(r"cus_[A-Za-z0-9_]{1,60}")
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,1400}\.[A-Za-z0-9_-]{43}")

@@ -28,6 +28,7 @@ from linkgate.errors import (
     StoreUnavailable,
 )
 from linkgate.minting import Done, Mint, Minted, Revoked
+from linkgate.payments import SessionState
 from linkgate.signals import Signals, truncate
 from linkgate.store import Store
 from linkgate.store.links import Gate as Entered
@@ -36,8 +37,6 @@ from linkgate.tokens import Keyring, LinkTokens, Reading
 from linkgate.web.pages import Page, Pages
 
 log = logging.getLogger(__name__)
-
-DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,11 @@ class Gate:
         except StoreUnavailable:
             # Not the busy page: that one tries again by itself, and who may go on isn't known.
             log.warning("the store is away, and campaign %s is not at hand", slug)
-            return PREFETCH_REFUSED if prefetching(signals) else answer.interstitial(again=False)
+            return (
+                PREFETCH_REFUSED
+                if prefetching(signals)
+                else answer.interstitial(again=form is not None)
+            )
         if campaign is None:
             return self._pages.simple("unknown", lang=self._lang(signals))
         confirmation = self._confirmation(form, signals, reading, now)
@@ -126,8 +129,8 @@ class Gate:
         visit = Visit(name, decision.action, body)
         recorder = self._store.recorder
         recorder.count(slug, f"visits.{verdict.kind or verdict.value}")
-        recorder.count(slug, f"decisions.{decision.action}")
         if verdict.value is Standing.AUTOMATED or prefetching(answer.signals):
+            recorder.count(slug, f"decisions.{decision.action}")
             recorder.visit(link, link.id, visit)
             return answer.without_minting(decision, again=pressed)
         try:
@@ -136,35 +139,49 @@ class Gate:
             entered = await self._store.links.enter(link, visit, None)
         except StoreUnavailable as error:
             log.warning("a visit of campaign %s goes without the store: %s", slug, error)
+            recorder.count(slug, f"decisions.{decision.action}")
             recorder.visit(link, link.id, visit)
             if decision.action is Action.MINT:
                 return answer.busy(self._terms.store_retry)
             return answer.without_minting(decision, again=pressed)
         if entered.gate is Entered.DONE and entered.done:
-            return answer.done(entered.done)
+            return self._done(answer, entered.done)
         if entered.gate is Entered.REVOKED:
-            return answer.simple("revoked")
+            return self._revoked(answer)
+        recorder.count(slug, f"decisions.{decision.action}")
         return answer.without_minting(decision, again=pressed)
+
+    def _done(self, answer: Answer, state: SessionState) -> Page:
+        self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.ALREADY_DONE}")
+        return answer.done(state)
+
+    def _revoked(self, answer: Answer) -> Page:
+        self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.REFUSE}")
+        return answer.simple("revoked")
 
     async def _bring(self, answer: Answer, visit: Visit) -> Page:
         campaign, recorder = answer.campaign, self._store.recorder
         assert campaign
+        minting = f"decisions.{Action.MINT}"
         try:
             result = await self._mint.session(campaign, answer.reading.link, visit)
         except DestinationBusy as error:
             log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
+            recorder.count(campaign.slug, minting)
             recorder.count(campaign.slug, "minting.busy")
             return answer.busy(error.retry_after)
         except DestinationMisconfigured as error:
+            recorder.count(campaign.slug, minting)
             await self._misconfigured(campaign, error)
             return answer.simple("misconfigured")
         match result:
             case Done(state):
-                return answer.done(state)
+                return self._done(answer, state)
             case Revoked():
-                return answer.simple("revoked")
+                return self._revoked(answer)
             case Minted(session, fresh):
                 kind = "sessions.minted" if fresh else "sessions.reused"
+                recorder.count(campaign.slug, minting)
                 recorder.count(campaign.slug, kind)
                 return answer.redirect(session.url)
 
@@ -222,16 +239,24 @@ def same_origin(signals: Signals, public_url: str) -> bool:
     """Say whether nothing about a POST shows that it came from another site's page.
 
     In-app browsers may send neither header: the challenge carries the proof, this stops a forged
-    form on another site that got hold of a challenge. Under Referrer-Policy: no-referrer Chromium
-    sends `Origin: null` for our own form, which proves nothing either way.
+    form on another site that got hold of a challenge. What the browser itself says of the site
+    comes first: behind a proxy, Host and Origin may name it differently. Under Referrer-Policy:
+    no-referrer Chromium sends `Origin: null` for our own form, which proves nothing either way.
     """
+    if signals.sec_fetch_site == "same-origin":
+        return True
     # "none": the person reloads, or comes back to a closed tab. No other site can cause that.
-    if signals.sec_fetch_site not in {"", "same-origin", "none"}:
+    if signals.sec_fetch_site not in {"", "none"}:
         return False
     if signals.origin in {"", "null"}:
         return True
-    host = signals.origin.partition("://")[2]
-    return signals.origin == public_url or host == signals.host
+    return _site(signals.origin) in {_site(public_url), _site(f"//{signals.host}")}
+
+
+def _site(address: str) -> str:
+    """Return host and port, without the ports that go without saying."""
+    host = address.partition("//")[2].lower()
+    return host.removesuffix(":443").removesuffix(":80")
 
 
 def describe(name: str, signals: Signals, verdict: Verdict, decision: Decision, now: float) -> str:

@@ -6,14 +6,13 @@ What was paid is known from here (and from Stripe's API), never from a redirect.
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import stripe
 
 from linkgate.errors import BadSignature
 from linkgate.payments import Event, Session, SessionState, read_event
-from linkgate.store import DAY, Store
+from linkgate.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +30,12 @@ class Taken(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookTerms:
-    """`secrets`: several are good at once, so that one can be rolled. `keep_days`: for what the
-    event tells of a link that the store knows nothing else about."""
-
-    secrets: Sequence[str]
-    keep_days: int
-
-
 class Webhooks:
-    """Takes Stripe's events in."""
+    """Takes Stripe's events in. Several secrets are good at once, so that one can be rolled."""
 
-    def __init__(self, store: Store, terms: WebhookTerms) -> None:
+    def __init__(self, store: Store, secrets: Sequence[str]) -> None:
         self._store = store
-        self._terms = terms
+        self._secrets = secrets
 
     async def take(self, payload: bytes, signature: str, now: float) -> Taken:
         """Verify and apply one event.
@@ -53,17 +43,17 @@ class Webhooks:
         Raises BadSignature for a forged, stale or unreadable one, StoreUnavailable if it could not
         be kept (Stripe then sends it again).
         """
-        verify(payload, signature, self._terms.secrets, now)
+        verify(payload, signature, self._secrets, now)
         try:
             event = read_event(json.loads(payload))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise BadSignature("the payload is signed, but is no event of Stripe's") from error
         if event is None:
             return Taken.IGNORED
         return await self._apply(event, now)
 
     async def _apply(self, event: Event, now: float) -> Taken:
-        keep_until = int(now) + self._terms.keep_days * DAY
+        keep_until = self._store.links.keep_longest(now)
         heard = await self._store.links.hear(
             event.link, event.session, event=event.id, keep_until=keep_until
         )
@@ -107,6 +97,6 @@ def _signed_at(header: str) -> int:
     # different times, an old event could be replayed behind a fresh-looking " t=".
     for part in header.split(","):
         name, _, value = part.partition("=")
-        if name == "t":
+        if name == "t" and len(value) <= 12:  # a longer one is no time, and overflows what follows
             return int(value)
     raise ValueError("no t= in it")

@@ -125,6 +125,24 @@ def test_params_can_not_undo_what_linkgate_sets(name: str) -> None:
     assert name in problems(body(destination=destination(params={name: "x"})))["destination"]
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"metadata": "x"},
+        {"metadata": [1]},
+        {"metadata": {"a": {}}},
+        {"metadata": {"a" * 41: "x"}},
+        {"metadata": {f"k{n}": "x" for n in range(47)}},
+        {"payment_intent_data": "x"},
+        {"payment_intent_data": {"metadata": "x"}},
+        {"subscription_data": [1]},
+    ],
+    ids=str,
+)
+def test_params_that_could_not_carry_our_metadata_are_refused(params: dict[str, Any]) -> None:
+    assert "params." in problems(body(destination=destination(params=params)))["destination"]
+
+
 @pytest.mark.parametrize("data", [None, 1, "x", [], {"slug": None}])
 def test_anything_that_is_no_campaign_is_told_so(data: Any) -> None:
     assert problems(data)

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from linkgate import campaigns
 from linkgate.campaigns import Campaign, LineItem
 from linkgate.destinations import checkout
-from linkgate.destinations.checkout import CLOCK_MARGIN_SECONDS, parameters
-from linkgate.errors import StoreUnavailable
-from linkgate.store.connect import Connection
+from linkgate.destinations.checkout import CLOCK_MARGIN_SECONDS, MAX_METADATA, parameters
+from linkgate.destinations.stripe_api import Deadline, StripeAPI
+from linkgate.errors import DestinationBusy, StoreUnavailable
+from linkgate.store import keys, scripts
+from linkgate.store.connect import Connection, Script
 from linkgate.tokens import Link
 from tests.stack import PRICE, SCANNER, Answer, Clock, Stack, embedded, running
 
@@ -179,7 +182,7 @@ async def test_a_process_that_died_while_minting_leaves_one_session(stack: Stack
     links = stack.gateway.store.links
     settle = links.settle
 
-    async def die(*_: Any) -> bool:
+    async def die(*_: Any, **__: Any) -> bool:
         raise StoreUnavailable("killed between Stripe's answer and the store")
 
     links.settle = die  # type: ignore[method-assign]
@@ -200,6 +203,104 @@ async def test_a_campaign_changed_while_an_attempt_was_open_is_no_hindrance(hast
     await hasty.gateway.store.campaigns.put(changed, replaces=campaign)
     assert (await hasty.press(busy)).status == 303
     assert len(await hasty.sessions()) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 422])
+async def test_a_refusal_after_a_lost_answer_proves_nothing(hasty: Stack, status: int) -> None:
+    await hasty.campaign()
+    link = hasty.link()
+    await hasty.fault(mode="drop", executed=True)
+    await hasty.fault(status=status)
+    await hasty.get(hasty.path(link))
+    answer = await hasty.get(hasty.path(link))
+    assert (answer.status, answer.location) == (303, (await one_open_session(hasty))["url"])
+    assert len(await hasty.sessions()) == 1
+
+
+@pytest.mark.parametrize("minutes", [31, 33])
+async def test_an_attempt_of_unknown_result_is_taken_up_as_long_as_it_may_matter(
+    hasty: Stack, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hasty.campaign()
+    link = hasty.link()
+    await hasty.fault(mode="drop", times=99, executed=True)
+    assert is_busy(await hasty.get(hasty.path(link)))
+    await hasty.control("DELETE", "faults")
+    # The same as waiting: the attempt began that long ago, and Stripe's clock has gone on.
+    key = keys.link(link.id)
+    client = hasty.gateway.store.connection.client
+    await hasty.control("POST", "clock", {"offset": minutes * 60})
+    monkeypatch.setattr(scripts, "ENTER", later(scripts.ENTER, minutes * 60_000))
+    await client.hdel(key, "lease")
+    answer = await hasty.get(hasty.path(link))
+    assert (answer.status, answer.location) == (303, (await one_open_session(hasty))["url"])
+    assert len(await hasty.sessions()) == (1 if minutes < 32 else 2)
+
+
+def later(script: Script, milliseconds: int) -> Script:
+    """Return a script whose clock is ahead."""
+    clock = "math.floor(tonumber(clock[2]) / 1000)"
+    assert clock in script.source
+    return Script(script.name, script.source.replace(clock, f"{clock} + {milliseconds}", 1))
+
+
+async def test_a_store_clock_ahead_of_stripes_does_not_forget_an_open_session(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.campaign()
+    link = stack.link()
+    await stack.get(stack.path(link))
+    monkeypatch.setattr(scripts, "ENTER", later(scripts.ENTER, 33 * 60_000))
+    answer = await stack.get(stack.path(link))
+    assert (answer.status, answer.location) == (303, (await one_open_session(stack))["url"])
+    assert len(await stack.sessions()) == 2
+
+
+async def test_a_customer_who_is_gone_can_still_pay(stack: Stack) -> None:
+    await stack.campaign()
+    answer = await stack.get(stack.path(stack.link(customer="cus_deleted1")))
+    assert answer.status == 303
+    await one_open_session(stack)
+
+
+async def test_no_person_is_named_to_the_operator(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stack.campaign()
+    link = stack.link()
+    await stack.gateway.store.links.keep_private(link, {"email": "jane.doe@example"})
+    # Neither an address that Stripe can't read nor a customer who is gone keeps anyone out.
+    assert (await stack.get(stack.path(link))).status == 303
+    assert (await stack.get(stack.path(stack.link(customer="cus_deleted1")))).status == 303
+    assert await stack.gateway.store.campaigns.trouble("spring") is None
+    ours = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("linkgate"))
+    assert "without customer_email" in ours
+    assert "without customer:" in ours
+    for secret in ("jane", "cus_deleted1"):
+        assert secret not in ours
+
+
+async def test_a_proxys_refusal_is_no_word_of_stripes(hasty: Stack) -> None:
+    """An HTML page with any status: a firewall, a load balancer, Stripe's own edge."""
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]), text="<html>no</html>")
+
+    proxy = web.Application()
+    proxy.router.add_route("*", "/{status}/{rest:.*}", page)
+    runner = web.AppRunner(proxy)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    try:
+        for status in (304, 403, 407, 429):
+            api = StripeAPI("sk_test_1", base=f"http://127.0.0.1:{port}/{status}", timeout_s=0.5)
+            with pytest.raises(DestinationBusy) as caught:
+                await api.create_session({}, "k", Deadline.after(0.6), asked_before=False)
+            assert not caught.value.settled
+            await api.close()
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_person_who_leaves_does_not_stop_the_attempt(stack: Stack) -> None:
@@ -330,6 +431,18 @@ def test_further_parameters_pass_through_beneath_our_own() -> None:
     assert made["payment_intent_data"]["description"] == "Spring"
     assert made["payment_intent_data"]["metadata"]["x"] == "y"
     assert made["payment_intent_data"]["metadata"]["linkgate_link"] == link.id
+
+
+def test_metadata_keeps_to_stripes_fifty_keys() -> None:
+    link = Link("spring", "r-1", 2_000_000_000)
+    params = {"metadata": {f"c{n}": "x" for n in range(46)}}
+    private = {"metadata": {f"l{n}": "y" for n in range(40)}}
+    made = parameters(
+        spring(destination={"params": params}), link, private, attempt=1, attempt_at=0.0
+    )
+    assert len(made["metadata"]) == MAX_METADATA
+    assert made["metadata"]["linkgate_link"] == link.id
+    assert made["metadata"]["l39"] == "y"
 
 
 def test_the_margin_covers_a_clock_that_is_behind_stripes() -> None:

@@ -40,7 +40,8 @@ def event(kind: str, status: str, payment_status: str, **metadata: str) -> dict[
     }
 
 
-OURS = {"linkgate_link": "lnk_1", "linkgate_campaign": "spring", "linkgate_attempt": "2"}
+LINK = "lnk_00000000000000000000000000000001"
+OURS = {"linkgate_link": LINK, "linkgate_campaign": "spring", "linkgate_attempt": "2"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_an_event_says_where_its_session_stands(
 ) -> None:
     read = read_event(event(kind, status, payment_status, **OURS))
     assert read
-    assert (read.link, read.campaign, read.session.state) == ("lnk_1", "spring", state)
+    assert (read.link, read.campaign, read.session.state) == (LINK, "spring", state)
     assert read.session.attempt == 2
 
 

@@ -48,6 +48,9 @@ async def test_a_person_goes_straight_to_a_fresh_session(stack: Stack) -> None:
         ("GET", PRERENDER, 503),
         ("GET", {**BROWSER, "Purpose": "prefetch"}, 503),
         ("GET", {**BROWSER, "X-Moz": "prefetch"}, 503),
+        ("GET", {**BROWSER, "Sec-Purpose": "x" * 300 + ";prefetch"}, 503),
+        ("GET", {**BROWSER, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 200),
+        ("GET", {**BROWSER, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, 200),
         ("GET", SCANNER, 200),
         ("GET", {"User-Agent": ""}, 200),
         ("GET", {"User-Agent": "python-requests/2.32"}, 200),
@@ -154,7 +157,9 @@ async def test_a_bad_confirmation_gets_the_button_again_and_never_mints(stack: S
         ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 200),
         ({"Sec-Fetch-Site": "same-site", "Origin": "{url}"}, 200),
         ({"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, 200),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://old-name.example"}, 303),
+        ({"Sec-Fetch-Site": "none", "Origin": "https://evil.example"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "{url}"}, 200),
     ],
 )
 async def test_a_press_comes_from_our_own_page(
@@ -212,6 +217,11 @@ async def test_a_session_that_turns_out_complete_is_not_paid_twice(stack: Stack)
     assert (await stack.row(link)).fields["done"] == "paid"
 
 
+async def counted(stack: Stack) -> dict[str, int]:
+    await stack.gateway.store.recorder.flush()
+    return await stack.gateway.store.campaigns.counts("spring")
+
+
 async def until_done(stack: Stack, link: Any, state: str) -> None:
     async with asyncio.timeout(10):
         while (await stack.row(link)).fields.get("done") != state:
@@ -227,9 +237,12 @@ async def test_a_signed_webhook_says_that_a_link_is_paid(stack: Stack) -> None:
     await until_done(stack, link, "paid")
     answer = await stack.get(stack.path(link))
     assert (answer.status, len(await stack.sessions())) == (200, 1)
-    counts = await stack.gateway.store.campaigns.counts("spring")
+    async with asyncio.timeout(10):
+        while "sessions.paid" not in (counts := await counted(stack)):
+            await asyncio.sleep(0.02)
     assert counts["sessions.paid"] == 1
     assert counts["amount.eur"] == session["amount_total"]
+    assert (counts["decisions.mint"], counts["decisions.already done"]) == (1, 1)
 
 
 async def test_a_pending_payment_says_so_and_a_failed_one_lets_in_again(stack: Stack) -> None:

@@ -78,6 +78,7 @@ async def test_forged_and_stale_events_are_refused(stack: Stack) -> None:
         (payload, ""),
         (payload, "junk"),
         (payload, "t=1,v1="),
+        (payload, f"t={'9' * 400},v1=a"),
         (payload, good.replace("t=", "t=x")),
         (payload, signed(payload, secret="whsec_" + "x" * 32)),
         (payload, signed(payload, at=time.time() - 301)),
@@ -110,6 +111,30 @@ async def test_what_is_signed_but_no_event_is_refused(stack: Stack) -> None:
         '{"type": "checkout.session.completed", "data": {"object": []}}',
     ):
         assert (await send(stack, payload, signed(payload))).status == 400, payload
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("created", "1e999"),
+        ("expires_at", "1e999"),
+        ("amount_total", "1.5"),
+        ("amount_total", "1" + "0" * 30),
+        ("amount_total", '"x"'),
+        ("amount_total", "[" * 5000 + "]" * 5000),
+        ("currency", '"\\ud800"'),
+        ("id", '"\\ud800"'),
+        ("url", "7"),
+        ("metadata", '{"linkgate_link": "{x}", "linkgate_campaign": "spring"}'),
+        ("metadata", '{"linkgate_link": 7, "linkgate_campaign": "spring"}'),
+    ],
+)
+async def test_odd_but_signed_events_harm_nothing(stack: Stack, field: str, text: str) -> None:
+    event = completed(stack.link().id)
+    event["data"]["object"][field] = "HERE"
+    payload = json.dumps(event).replace('"HERE"', text)
+    assert (await send(stack, payload, signed(payload))).status == 400
+    await stack.gateway.store.recorder.flush()
 
 
 async def test_other_peoples_events_are_ignored(stack: Stack) -> None:

@@ -4,10 +4,12 @@ stripe-python retries nothing by default, and never a 429; and a person is waiti
 has a deadline, and within it each failure is met by what it means:
 
 - 429: nothing was done; wait as Retry-After says, and ask again.
-- 409, no answer, a cut answer: it may have been done; ask again under the same idempotency key.
+- 409, no answer, a cut answer, an error that isn't Stripe's JSON (a proxy's, a firewall's): it may
+  have been done; ask again under the same idempotency key.
 - 5xx: Stripe keeps the answer to the key, so the key is spent, and whether a session exists is
   open; the caller has to look.
-- any other 4xx: it was not done, and asking again won't help.
+- any other 4xx, in answer to the first and only send: it was not done, and asking again won't help.
+  In answer to a later one it says nothing about the first: some 4xx come before idempotency.
 
 Source: https://docs.stripe.com/error-low-level and stripe-python 16's _http_client.
 """
@@ -15,6 +17,7 @@ Source: https://docs.stripe.com/error-low-level and stripe-python 16's _http_cli
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,24 +40,29 @@ stripe.enable_telemetry = False
 #: The API version that linkgate was written against; a newer library must not change the wire.
 API_VERSION = "2026-10-28.endive"
 
-#: What a lost, cut or meaningless answer raises; the last four come from reading its JSON.
+
+class _Meaningless(Exception):
+    """The answer is JSON, and not what was asked for."""
+
+
+#: What a lost, cut or meaningless answer raises.
 _NO_ANSWER = (
     stripe.APIConnectionError,
     aiohttp.ClientError,
     TimeoutError,
     OSError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
+    _Meaningless,
 )
+
+#: E-mail addresses, whole or half, and ids of customers.
+_PERSONAL = re.compile(r"[^\s'\"]*@[^\s'\"]*|\bcus_\w+")
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
 
 
 class SpentKey(Exception):
-    """Stripe answered 5xx, or refused the key: this idempotency key will never yield a session."""
+    """This idempotency key will never yield a session, and whether there is one is open."""
 
 
 class NotNow(Exception):
@@ -63,10 +71,6 @@ class NotNow(Exception):
 
 class Gone(Exception):
     """Stripe knows nothing of this session: it can't be paid."""
-
-
-class ExpiryRefused(Exception):
-    """Stripe refused `expires_at`: a replayed attempt has become too old, nothing was minted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,13 @@ class StripeAPI:
         """Close the HTTP client's connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
-    async def create_session(self, params: dict[str, Any], key: str, deadline: Deadline) -> Session:
+    async def create_session(
+        self, params: dict[str, Any], key: str, deadline: Deadline, *, asked_before: bool
+    ) -> Session:
         """Create a Checkout Session under the idempotency key `key`.
 
-        Raises DestinationBusy (nobody knows whether it was made), SpentKey, ExpiryRefused or
-        DestinationMisconfigured.
+        Raises DestinationBusy (nobody knows whether it was made), SpentKey, or
+        DestinationMisconfigured (it was not made).
         """
         sessions = self._client.v1.checkout.sessions
         options: stripe.RequestOptions = {"idempotency_key": key}
@@ -117,6 +123,7 @@ class StripeAPI:
             lambda: sessions.create_async(cast(Any, params), options),
             payments.read_session,
             deadline,
+            doubtful=asked_before,
         )
 
     async def expire_session(self, session: str, deadline: Deadline) -> Session:
@@ -137,11 +144,11 @@ class StripeAPI:
         )
 
     async def find_session(
-        self, link: str, attempt: int, since: int, deadline: Deadline
+        self, link: str, attempt: int, since: int, until: int, deadline: Deadline
     ) -> Session | None:
-        """Return the session that a link's attempt made since `since` (Unix s), if there is one."""
+        """Return the session that a link's attempt made between two times (Unix s), if it did."""
         sessions = self._client.v1.checkout.sessions
-        params: dict[str, Any] = {"created": {"gte": since}, "limit": 100}
+        params: dict[str, Any] = {"created": {"gte": since, "lte": until}, "limit": 100}
         while True:
             page = await self._ask(
                 partial(sessions.list_async, cast(Any, params)), _as_page, deadline, safe=True
@@ -162,22 +169,37 @@ class StripeAPI:
         deadline: Deadline,
         *,
         safe: bool = False,
+        doubtful: bool = False,
     ) -> T:
-        """Call, and call again while that may help; `safe` calls may be repeated after a 5xx."""
+        """Call, and call again while that may help.
+
+        `safe` calls may be repeated after a 5xx, and are never in doubt; `doubtful` says that an
+        earlier send of the same call may have been carried out.
+        """
         pause = _FIRST_PAUSE
         while True:
             try:
                 async with asyncio.timeout(min(self._timeout_s, max(deadline.left, 0.01))):
-                    return read((await call()).to_dict())
+                    return _read(await call(), read)
             except Exception as error:
                 wait = _wait(error, pause, safe=safe)
                 if wait is None:
+                    if doubtful and not safe:
+                        raise SpentKey(_words(error)) from error
                     raise _translated(error) from error
+                doubtful = doubtful or not _is_throttled(error)
                 if wait >= deadline.left:
                     raise DestinationBusy(_words(error), retry_after=max(wait, 2.0)) from error
                 log.info("asking Stripe again in %.2f s: %s", wait, _words(error))
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _read(answer: Any, read: Callable[[Mapping[str, Any]], T]) -> T:
+    try:
+        return read(answer.to_dict())
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _Meaningless(repr(error)) from error
 
 
 def _as_page(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -187,17 +209,23 @@ def _as_page(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _wait(error: Exception, pause: float, *, safe: bool) -> float | None:
     """Return the seconds until the same request is worth another try, or None if it is not."""
     jittered = pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
-    if isinstance(error, stripe.RateLimitError):
-        return max(_retry_after(error), jittered)
     if isinstance(error, _NO_ANSWER):
         return jittered
     if not isinstance(error, stripe.StripeError):
         return None
+    if _is_throttled(error):
+        return max(_retry_after(error), jittered)
     status = error.http_status or 0
-    # Below 300 it is an answer that is no JSON: cut, or a proxy's in between.
-    if status == 409 or status < 300 or (status >= 500 and safe):
+    # No error of Stripe's has a lower status, and none is without JSON (which stripe-python raises
+    # as a plain APIError): it was cut, or is a proxy's in between.
+    foreign = status < 400 or (status < 500 and type(error) is stripe.APIError)
+    if status == 409 or foreign or (status >= 500 and safe):
         return jittered
     return None
+
+
+def _is_throttled(error: Exception) -> bool:
+    return isinstance(error, stripe.StripeError) and error.http_status == 429
 
 
 def _retry_after(error: stripe.StripeError) -> float:
@@ -214,17 +242,20 @@ def _translated(error: Exception) -> Exception:
         return SpentKey(_words(error))
     if error.http_status == 404 and error.code == "resource_missing":
         return Gone(_words(error))
-    if getattr(error, "param", None) == "expires_at":
-        return ExpiryRefused(_words(error))
-    return DestinationMisconfigured(_words(error))
+    param = getattr(error, "param", None)
+    hint = "; is this machine's clock right?" if param == "expires_at" else ""
+    return DestinationMisconfigured(_words(error) + hint, settled=True, param=param)
 
 
 def _words(error: Exception) -> str:
-    """Say what Stripe said, for the operator; Stripe masks keys in its own messages."""
+    """Say what Stripe said, for the operator's log: without the person it may have named.
+
+    Stripe masks keys in its own messages.
+    """
     if not isinstance(error, stripe.StripeError):
         return f"Stripe did not answer ({type(error).__name__})"
     param = getattr(error, "param", None)
     where = f" (parameter {param})" if param else ""
     request = f" [{error.request_id}]" if error.request_id else ""
-    text = error.user_message or error.code or type(error).__name__
+    text = _PERSONAL.sub("[left out]", error.user_message or error.code or type(error).__name__)
     return f"Stripe answered {error.http_status or 'nothing'}: {text}{where}{request}"

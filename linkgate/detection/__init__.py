@@ -58,6 +58,7 @@ RULES = Ruleset(
         HeaderRule("encoding-missing", consistency.encoding_missing),
         HeaderRule("fetch-metadata-missing", consistency.fetch_metadata_missing),
         HeaderRule("fetch-metadata-no-page", consistency.fetch_metadata_no_page),
+        HeaderRule("fetch-metadata-frame", consistency.fetch_metadata_frame),
         HeaderRule("navigation", person.navigation),
         HeaderRule("plain-navigation", person.plain_navigation),
         VisitRule("decoy", traps.decoy),

@@ -1,15 +1,19 @@
 """What a browser always sends, and this visit does not, or sends otherwise.
 
-These make a suspect at most: proxies, privacy tools and apps change headers of real people.
+These make a suspect at most, but for requests that open no page at all: proxies, privacy tools and
+apps change headers of real people.
 """
 
 from linkgate.detection.agents import UserAgent
-from linkgate.detection.declared import suspect
+from linkgate.detection.declared import automated, suspect
 from linkgate.detection.rules import Finding, Shape
+from linkgate.detection.verdict import Kind
 
 # First major versions that send Sec-Fetch-* on every request: Chrome 80, Firefox 90, Safari 16.4,
 # taken as 17 because a user agent's minor version is not kept. Source: MDN's compatibility data.
 FETCH_METADATA_SINCE = {"blink": 80, "gecko": 90, "webkit": 17}
+# Not sent, a page, and Chrome 76's word for a frame.
+_NAVIGATING = frozenset({"", "navigate", "nested-navigate"})
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -88,12 +92,24 @@ def fetch_metadata_missing(shape: Shape, agent: UserAgent) -> Finding | None:
 
 
 def fetch_metadata_no_page(shape: Shape, agent: UserAgent) -> Finding | None:
-    """Sec-Fetch-* of something else than opening a page: a script's fetch, a frame, an image.
+    """Sec-Fetch-Mode of something that opens no page: a script's fetch, an image, a preload.
 
-    Source: W3C Fetch Metadata, 2; Node's fetch sends `sec-fetch-mode: cors`. Wrong about people:
-    where the link is opened in a frame (some webmail and isolation products), hence suspect.
+    Source: W3C Fetch Metadata, 2; Node's fetch sends `sec-fetch-mode: cors`; in Chromium a page
+    that holds the link as an image, a script or a preload sends such a mode (tried 2026-11). Wrong
+    about people: no, what doesn't navigate shows nobody anything.
     """
-    mode, dest = shape.sec_fetch_mode, shape.sec_fetch_dest
-    if (not mode or mode == "navigate") and (not dest or dest == "document"):
+    if shape.sec_fetch_mode in _NAVIGATING:
         return None
-    return suspect(f"Sec-Fetch says mode {mode or 'none'}, destination {dest or 'none'}: no page")
+    return automated(f"Sec-Fetch-Mode says {shape.sec_fetch_mode}: no page is opened", Kind.TOOL)
+
+
+def fetch_metadata_frame(shape: Shape, agent: UserAgent) -> Finding | None:
+    """Sec-Fetch-Dest of a page that is opened, but not in a window of its own.
+
+    Source: W3C Fetch Metadata, 2. Wrong about people: where the link is opened in a frame (some
+    webmail and isolation products), hence suspect.
+    """
+    navigates = shape.sec_fetch_mode in _NAVIGATING
+    if not navigates or shape.sec_fetch_dest in {"", "document"}:
+        return None
+    return suspect(f"Sec-Fetch-Dest says {shape.sec_fetch_dest}: no window of its own")

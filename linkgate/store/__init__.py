@@ -19,22 +19,44 @@ class Store:
     """One connection, and the parts that use it. Belongs to one event loop."""
 
     def __init__(
-        self, connection: Connection, *, visits_kept: int = 100, retention_days: int = 30
+        self,
+        connection: Connection,
+        *,
+        visits_kept: int = 100,
+        retention_days: int = 30,
+        longest_days: int = 400,
     ) -> None:
         retention_s = retention_days * DAY
         self.connection = connection
         self.campaigns = Campaigns(connection)
         self.keys = ApiKeys(connection)
-        self.links = Links(connection, visits_kept=visits_kept, retention_s=retention_s)
+        self.links = Links(
+            connection,
+            visits_kept=visits_kept,
+            retention_s=retention_s,
+            longest_s=longest_days * DAY,
+        )
         self.recorder = Recorder(connection, visits_kept=visits_kept, retention_s=retention_s)
 
     @classmethod
-    async def open(cls, url: str, *, visits_kept: int = 100, retention_days: int = 30) -> Self:
-        """Connect to `url`; raises ConfigError or StoreUnavailable."""
+    async def open(
+        cls, url: str, *, visits_kept: int = 100, retention_days: int = 30, longest_days: int = 400
+    ) -> Self:
+        """Connect to `url`; raises ConfigError or StoreUnavailable.
+
+        `longest_days` is how long any link may live.
+        """
         connection = await Connection.open(url)
-        return cls(connection, visits_kept=visits_kept, retention_days=retention_days)
+        return cls(
+            connection,
+            visits_kept=visits_kept,
+            retention_days=retention_days,
+            longest_days=longest_days,
+        )
 
     async def close(self) -> None:
-        """Flush what is buffered, then let go of the connection."""
-        await self.recorder.stop()
-        await self.connection.close()
+        """Flush what is buffered, then let go of the connection, whatever the flush does."""
+        try:
+            await self.recorder.stop()
+        finally:
+            await self.connection.close()

@@ -36,6 +36,21 @@ class Gate(StrEnum):
     WAIT = "wait"
 
 
+class Left(StrEnum):
+    """In what state an attempt is left that did not end in a session."""
+
+    #: Nobody knows whether a session was made: the next visit asks the same again.
+    OPEN = ""
+    #: The same, and asking again yields the stored error: the next visit looks for the session.
+    SPENT = "spent"
+    #: Nothing was minted: the next visit makes a new attempt.
+    SETTLED = "settled"
+
+
+#: Stripe's sessions live 24 hours at most; an hour for clocks and for what was long on its way.
+UNKNOWN_MS = 25 * 3_600_000
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A visit's wish to mint; `owner` is unique to the visit, times are in milliseconds."""
@@ -43,8 +58,10 @@ class Claim:
     owner: str
     lease_ms: int
     reuse_ms: int
-    #: How long an attempt with an unknown result is replayed: as long as its session could live.
-    replay_ms: int
+    #: The campaign's: a session made before a change is not used again after it.
+    revision: int
+    #: Whether to mint without what is private to the person.
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +73,13 @@ class Entry:
     session: Session | None = None
     attempt: int = 0
     attempt_at: float = 0.0
+    #: What the attempt asked of the destination, if it may have asked already.
     request: Mapping[str, Any] | None = None
     private: Mapping[str, Any] | None = None
+    #: When the attempt's idempotency key was found spent, in Unix seconds; 0 if it wasn't.
+    spent_at: float = 0.0
+    #: The store's clock, in Unix seconds.
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +105,26 @@ class Row:
 class Links:
     """The links' part of the store. Every method raises StoreUnavailable when it doesn't answer."""
 
-    def __init__(self, connection: Connection, *, visits_kept: int, retention_s: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        visits_kept: int,
+        retention_s: int,
+        longest_s: int = 400 * 86_400,
+    ) -> None:
         self._connection = connection
         self._visits_kept = visits_kept
         self._retention_s = retention_s
+        self._longest_s = longest_s
 
     def keep_until(self, link: Link) -> int:
         """Return when the link's rows go, in Unix seconds."""
         return link.expires_at + self._retention_s
+
+    def keep_longest(self, now: float) -> int:
+        """Return until when a payment or a revocation is kept: as long as any link may live."""
+        return int(now) + self._longest_s + self._retention_s
 
     async def enter(self, link: Link, visit: Visit | None, claim: Claim | None) -> Entry:
         """Record a person's visit and say what stands, in one step for all processes.
@@ -110,14 +144,15 @@ class Links:
                 claim.owner if claim else "",
                 claim.lease_ms if claim else 0,
                 claim.reuse_ms if claim else 0,
-                claim.replay_ms if claim else 0,
+                UNKNOWN_MS,
                 link.campaign,
                 link.recipient,
                 link.expires_at,
                 link.customer or "",
+                claim.revision if claim else 0,
             ],
         )
-        gate, done, session, attempt, attempt_at, request, private = answer
+        gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer
         return Entry(
             Gate(gate),
             SessionState(done) if done else None,
@@ -126,6 +161,8 @@ class Links:
             int(attempt_at) / 1000,
             json.loads(request) if request else None,
             json.loads(private) if private else None,
+            int(spent_at) / 1000,
+            int(now) / 1000,
         )
 
     async def arm(self, name: str, owner: str, request: Mapping[str, Any]) -> bool:
@@ -136,8 +173,13 @@ class Links:
             )
         )
 
-    async def settle(self, link: Link, owner: str, session: Session, visit: str) -> bool:
-        """Make `session` the link's current one; False if the link went on without this visit."""
+    async def settle(
+        self, link: Link, owner: str, session: Session, visit: str, *, revision: int = 0
+    ) -> bool:
+        """Make `session` the link's current one.
+
+        False if the link went on without this visit, or was revoked meanwhile.
+        """
         name = link.id
         return bool(
             await self._connection.script(
@@ -151,18 +193,17 @@ class Links:
                     visit,
                     f"minted {session.id}",
                     self.keep_until(link),
+                    revision,
                 ],
             )
         )
 
-    async def release(
-        self, name: str, owner: str, *, settled: bool, visit: str, outcome: str
-    ) -> None:
-        """Give the lease back without a session; `settled` if nothing was minted for certain."""
+    async def release(self, name: str, owner: str, left: Left, *, visit: str, outcome: str) -> None:
+        """Give the lease back without a session."""
         await self._connection.script(
             scripts.RELEASE,
             [keys.link(name), keys.visits(name)],
-            [owner, "1" if settled else "0", visit, _one_line(outcome)],
+            [owner, left, visit, _one_line(outcome)],
         )
 
     async def note(self, name: str, visit: str, outcome: str) -> None:

@@ -7,23 +7,24 @@ newest visits' details are let go and counted as let go.
 """
 
 import asyncio
+import itertools
 import logging
 import secrets
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, scripts
-from linkgate.store.connect import Connection
+from linkgate.store.connect import Connection, Script
 from linkgate.store.links import Visit, visit_line
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.5
-#: Visits' details held while the store is away; some 500 bytes each, so about 25 MB.
+#: Visits' details held while the store is away: some 700 bytes each, 2.6 kB at the very worst, so
+#: about 35 MB, and never more than 130.
 MAX_BUFFERED = 50_000
 #: Some 30 kB a call, and well below a millisecond of the store's time.
 LINKS_A_CALL = 100
@@ -48,8 +49,8 @@ class Recorder:
         self._visits_kept = visits_kept
         self._retention_s = retention_s
         self._process = secrets.token_hex(8)
-        # Microseconds: a number that rises across restarts too, and that Lua holds exactly.
-        self._filling = _Batch(time.time_ns() // 1000)
+        self._numbers = itertools.count(1)
+        self._filling = _Batch(next(self._numbers))
         self._writing: _Batch | None = None
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -77,8 +78,9 @@ class Recorder:
         if visits is None:
             visits = batch.visits[name] = deque(maxlen=self._visits_kept)
             batch.links[name] = link
+        if len(visits) < self._visits_kept:  # a full one lets its oldest go
+            batch.size += 1
         visits.append(visit)
-        batch.size += 1
 
     def start(self) -> None:
         """Begin to flush in the background."""
@@ -100,7 +102,7 @@ class Recorder:
                 await self._write(self._writing)
             if not self._filling.counters and not self._filling.visits:
                 return
-            self._writing, self._filling = self._filling, _Batch(time.time_ns() // 1000)
+            self._writing, self._filling = self._filling, _Batch(next(self._numbers))
             await self._write(self._writing)
 
     async def _run(self) -> None:
@@ -113,9 +115,6 @@ class Recorder:
                 if not away:
                     log.warning("recording waits for the store: %s", error)
                 away = True
-            except Exception:
-                log.exception("recording a batch failed; it is let go")
-                self._writing = None
             else:
                 away = False
 
@@ -123,7 +122,7 @@ class Recorder:
         for campaign, counters in batch.counters.items():
             if campaign not in batch.written:
                 pairs = [part for pair in counters.items() for part in pair]
-                await self._connection.script(
+                await self._call(
                     scripts.COUNT,
                     [keys.counters(campaign), keys.counted(campaign, self._process)],
                     [batch.number, *pairs],
@@ -135,6 +134,15 @@ class Recorder:
             await self._write_visits(batch, names[start : start + size])
         self._writing = None
 
+    async def _call(self, script: Script, names: list[str], args: list[str | int]) -> None:
+        try:
+            await self._connection.script(script, names, args)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # A foreign value under one of our keys: it must not cost what stands beside it.
+            log.exception("a batch's part can't be recorded, and is let go")
+
     async def _write_visits(self, batch: _Batch, names: Sequence[str]) -> None:
         touched: list[str] = []
         args: list[str | int] = [self._visits_kept]
@@ -144,6 +152,6 @@ class Recorder:
             until = link.expires_at + self._retention_s
             args += (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
             args += (len(visits), *map(visit_line, visits))
-        await self._connection.script(scripts.RECORD, touched, args)
+        await self._call(scripts.RECORD, touched, args)
         for name in names:
             batch.size -= len(batch.visits.pop(name))

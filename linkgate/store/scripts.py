@@ -24,17 +24,18 @@ end
 # KEYS: link, visits, sessions, private
 # ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
 #       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
-#       11 recipient, 12 expires (Unix s), 13 customer
-# Returns {status, done, session, attempt, attempt_at, request, private}
+#       11 recipient, 12 expires (Unix s), 13 customer, 14 the campaign's revision
+# Returns {status, done, session, attempt, attempt_at, request, private, spent_at, now}
 ENTER = Script(
     "enter",
     _CLOCK
     + _KEEP
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
-    'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign')
+    'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign', 'spent_at',
+    'current_revision')
 local revoked, done = known[1], known[2]
-local answer = {'page', done or '', '', 0, 0, '', ''}
+local answer = {'page', done or '', '', 0, 0, '', '', 0, now}
 local decision, outcome = ARGV[3], ''
 
 local function open_session()
@@ -42,8 +43,15 @@ local function open_session()
     local text = redis.call('HGET', KEYS[3], known[3])
     if not text then return nil end
     local session = cjson.decode(text)
-    if session.state ~= 'open' or now >= session.expires_at * 1000 then return nil end
+    -- Whether it has run out is Stripe's to say: by a clock that is ahead it would stay open there.
+    if session.state ~= 'open' then return nil end
     return session, text
+end
+
+-- A time ahead of this clock was set by another server's, before a failover: it says nothing.
+local function within(since, limit)
+    local passed = now - tonumber(since or 0)
+    return passed >= 0 and passed < tonumber(limit)
 end
 
 if done then
@@ -52,24 +60,28 @@ elseif revoked then
     answer[1], decision = 'revoked', 'refuse'
 elseif ARGV[6] ~= '' then
     local session, text = open_session()
-    local leased = known[5] and known[5] ~= ARGV[6] and tonumber(known[6]) > now
+    local left = known[5] and known[5] ~= ARGV[6] and tonumber(known[6]) - now or 0
+    local leased = left > 0 and left <= tonumber(ARGV[7])
     if leased then
         answer[1] = 'wait'
-    elseif session and now - tonumber(known[4]) < tonumber(ARGV[8]) then
+    elseif session and within(known[4], ARGV[8]) and known[13] == ARGV[14]
+            and now < session.expires_at * 1000 then
         answer[1], answer[3], outcome = 'reuse', text, 'reused ' .. session.id
     else
         local attempt, at = tonumber(known[7] or 0), tonumber(known[8] or 0)
-        -- An attempt whose result nobody knows is replayed under its own key; once its session
-        -- would have run out at Stripe, it can't matter any more.
+        -- An attempt whose result nobody knows is taken up again; once no session of it can be open
+        -- at Stripe, it can't matter any more.
         if known[9] ~= '1' or now - at >= tonumber(ARGV[9]) then
             attempt, at = attempt + 1, now
             redis.call('HSET', KEYS[1], 'attempt', attempt, 'attempt_at', at, 'attempt_open', '1',
                 'request', '')
-            known[10] = ''
+            redis.call('HDEL', KEYS[1], 'spent_at')
+            known[10], known[12] = '', nil
         end
         redis.call('HSET', KEYS[1], 'lease', ARGV[6], 'lease_until', now + tonumber(ARGV[7]))
         answer[1], answer[3], answer[4], answer[5] = 'claimed', text or '', attempt, at
         answer[6], answer[7] = known[10] or '', redis.call('GET', KEYS[4]) or ''
+        answer[8] = tonumber(known[12] or 0)
     end
 end
 
@@ -116,20 +128,22 @@ return 1
 )
 
 # KEYS: link, sessions, visits
-# ARGV: 1 owner, 2 attempt, 3 session id, 4 session JSON, 5 visit id, 6 outcome, 7 keep until
-# Returns 1, or 0 if the link has gone on to another attempt meanwhile.
+# ARGV: 1 owner, 2 attempt, 3 session id, 4 session JSON, 5 visit id, 6 outcome, 7 keep until,
+#       8 the campaign's revision
+# Returns 1, or 0 if the link has gone on to another attempt meanwhile, or was revoked.
 SETTLE = Script(
     "settle",
     _CLOCK
     + _KEEP
     + _NOTE
     + """
-local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease')
-if known[1] ~= ARGV[2] then return 0 end
+local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease', 'revoked_at')
+if known[1] ~= ARGV[2] or known[3] then return 0 end
 -- A webhook may have told of this session already; what it said is newer than a fresh session.
 redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4])
-redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0')
-redis.call('HDEL', KEYS[1], 'request')
+redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0',
+    'current_revision', ARGV[8])
+redis.call('HDEL', KEYS[1], 'request', 'spent_at')
 if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
 keep(KEYS[2], ARGV[7])
 note(KEYS[3], ARGV[5], ARGV[6])
@@ -137,14 +151,18 @@ return 1
 """,
 )
 
-# KEYS: link, visits. ARGV: 1 owner, 2 '1' if nothing was minted for certain, 3 visit id, 4 outcome
+# KEYS: link, visits
+# ARGV: 1 owner, 2 how the attempt is left ('settled', 'spent' or '', see links.Left), 3 visit id,
+#       4 outcome
 RELEASE = Script(
     "release",
-    _NOTE
+    _CLOCK
+    + _NOTE
     + """
 if redis.call('HGET', KEYS[1], 'lease') == ARGV[1] then
     redis.call('HDEL', KEYS[1], 'lease', 'lease_until')
-    if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'attempt_open', '0', 'request', '') end
+    if ARGV[2] == 'settled' then redis.call('HSET', KEYS[1], 'attempt_open', '0', 'request', '') end
+    if ARGV[2] == 'spent' then redis.call('HSETNX', KEYS[1], 'spent_at', now) end
 end
 note(KEYS[2], ARGV[3], ARGV[4])
 return 1

@@ -8,7 +8,7 @@ a script goes out at once. No result is delayed for the sake of another.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis.exceptions as redis_errors
 from redis.asyncio import Redis
@@ -45,12 +45,17 @@ class Together:
         self._waiting.append(call)
         if not self._boarding and len(self._flights) < FLIGHTS:
             self._boarding = True
-            flight = asyncio.create_task(self._fly())
-            self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
+            self._flights.add(asyncio.create_task(self._fly()))
         return await call.answer
 
     async def _fly(self) -> None:
+        try:
+            await self._carry()
+        finally:
+            # In the same step that found nobody waiting: whoever calls next must see a free flight.
+            self._flights.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _carry(self) -> None:
         self._boarding = False
         while self._waiting:
             some = min(len(self._waiting), SCRIPTS_A_FLIGHT)
@@ -97,6 +102,8 @@ def _settle(call: _Call, answer: Any) -> None:
 def _copy(error: BaseException) -> Exception:
     # One exception raised in many tasks would grow one traceback; and a cancelled flight must not
     # cancel the visits that it carried.
+    if isinstance(error, asyncio.CancelledError):
+        return redis_errors.ConnectionError("the call to the store was given up")
     if isinstance(error, redis_errors.RedisError | OSError):
         return type(error)(*error.args)
-    return redis_errors.ConnectionError(f"the call to the store was given up: {error!r}")
+    return RuntimeError(repr(error))

@@ -55,7 +55,11 @@ def answer_linkgate_error(_: Request[Any, Any, Any], error: LinkgateError) -> Re
         return problem(status, "Some fields can't be accepted as they are.", errors=fields)
     if isinstance(error, StoreUnavailable):
         log.error("the store is away: %s", error)
-        answer = problem(status, "The store does not answer; nothing was changed. Try again soon.")
+        answer = problem(
+            status,
+            "The store does not answer, so this may or may not have been carried out. "
+            "Look before you repeat it.",
+        )
         answer.headers["retry-after"] = "2"
         return answer
     return problem(status, _sentence(str(error)))

@@ -94,10 +94,10 @@ async def _prepare(gateway: Gateway) -> list[str]:
     for number in range(LINKS):
         link = Link("spring", f"r-{number:032d}", now + 86_400, now - 7200)
         visit = Visit(f"{number:016x}", "mint", json.dumps({"id": f"{number:016x}", "at": now}))
-        await gateway.store.links.enter(link, visit, Claim(visit.id, 15_000, 0, 1_800_000))
+        await gateway.store.links.enter(link, visit, Claim(visit.id, 15_000, 0, campaign.revision))
         url = f"https://checkout.example.com/c/pay/cs_test_{number}"
         session = Session(f"cs_test_{number}", url, SessionState.OPEN, 1, now, now + 86_400)
-        await gateway.store.links.settle(link, visit.id, session, visit.id)
+        await gateway.store.links.settle(link, visit.id, session, visit.id, revision=1)
         tokens.append(gateway.tokens.issue(link))
     return tokens
 

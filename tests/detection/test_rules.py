@@ -248,10 +248,16 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         [
             WHOLE._replace(sec_fetch_mode="cors"),
             WHOLE._replace(sec_fetch_mode="no-cors", sec_fetch_dest="image"),
-            WHOLE._replace(sec_fetch_dest="iframe"),
             BARE._replace(sec_fetch_mode="cors"),
         ],
-        [WHOLE, BARE],
+        [WHOLE, BARE, WHOLE._replace(sec_fetch_dest="iframe")],
+    ),
+    "fetch-metadata-frame": (
+        [
+            WHOLE._replace(sec_fetch_dest="iframe"),
+            WHOLE._replace(sec_fetch_mode="nested-navigate", sec_fetch_dest="nested-document"),
+        ],
+        [WHOLE, BARE, WHOLE._replace(sec_fetch_mode="cors", sec_fetch_dest="empty")],
     ),
     "navigation": (
         [
@@ -304,7 +310,7 @@ DOUBT = {
     "language-missing",
     "encoding-missing",
     "fetch-metadata-missing",
-    "fetch-metadata-no-page",
+    "fetch-metadata-frame",
 }
 
 

@@ -36,9 +36,27 @@ def test_headers_land_in_their_fields() -> None:
     assert {name: getattr(signals, name) for name in names} == {name: name for name in names}
 
 
-def test_missing_headers_are_empty_and_the_first_of_a_repeated_one_counts() -> None:
-    signals = read([(b"accept", b"text/html"), (b"accept", b"*/*")])
-    assert (signals.accept, signals.user_agent) == ("text/html", "")
+def test_missing_headers_are_empty() -> None:
+    assert (read([]).accept, read([]).user_agent) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "joined"),
+    [
+        ("sec_purpose", [b"", b"prefetch"], ", prefetch"),
+        ("user_agent", [b"Mozilla/5.0", b"Googlebot/2.1"], "Mozilla/5.0, Googlebot/2.1"),
+        ("cookie", [b"a=1", b"lg_device=x"], "a=1; lg_device=x"),
+        ("sec_fetch_site", [b"same-origin", b"same-origin"], "same-origin"),
+    ],
+)
+def test_a_second_line_hides_nothing(name: str, lines: list[bytes], joined: str) -> None:
+    header = name.replace("_", "-").encode()
+    assert getattr(read([(header, line) for line in lines]), name) == joined
+
+
+def test_a_purpose_is_not_cut_before_its_word() -> None:
+    signals = read([(b"sec-purpose", b"x" * 300 + b";prefetch")])
+    assert signals.sec_purpose.endswith(";prefetch")
 
 
 def test_values_are_clamped() -> None:

@@ -11,7 +11,7 @@ import pytest
 from linkgate.payments import Session, SessionState
 from linkgate.store import keys
 from linkgate.store.connect import Connection
-from linkgate.store.links import Claim, Gate, Links, Visit
+from linkgate.store.links import Claim, Gate, Left, Links, Visit
 from linkgate.tokens import Link
 
 NOW = int(time.time())
@@ -30,15 +30,16 @@ def visit(name: str, decision: str = "mint") -> Visit:
 
 
 def claim(
-    owner: str, *, lease_ms: int = 10_000, reuse_ms: int = 60_000, replay_ms: int = 60_000
+    owner: str, *, lease_ms: int = 10_000, reuse_ms: int = 60_000, revision: int = 1
 ) -> Claim:
-    return Claim(owner, lease_ms, reuse_ms, replay_ms)
+    return Claim(owner, lease_ms, reuse_ms, revision)
 
 
 async def mint(links: Links, name: str, session: Session = SESSION, **claimed: int) -> None:
     entry = await links.enter(LINK, visit(name), claim(name, **claimed))
     assert entry.gate is Gate.CLAIMED
-    assert await links.settle(LINK, name, replace(session, attempt=entry.attempt), name)
+    fresh = replace(session, attempt=entry.attempt)
+    assert await links.settle(LINK, name, fresh, name, revision=1)
 
 
 async def test_a_page_visit_is_recorded_and_claims_nothing(links: Links) -> None:
@@ -75,10 +76,29 @@ async def test_an_older_session_is_handed_over_to_be_closed(links: Links) -> Non
     assert entry.request is None
 
 
-async def test_a_session_that_ran_out_is_not_handed_over(links: Links) -> None:
-    await mint(links, "v1", replace(SESSION, expires_at=NOW - 1))
+async def test_whether_a_session_ran_out_is_stripes_to_say(links: Links) -> None:
+    ran_out = replace(SESSION, expires_at=NOW - 1)
+    await mint(links, "v1", ran_out)
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, None)
+    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, ran_out)
+
+
+async def test_a_changed_campaign_gets_a_session_of_its_own(links: Links) -> None:
+    await mint(links, "v1")
+    entry = await links.enter(LINK, visit("v2"), claim("v2", revision=2))
+    assert (entry.gate, entry.session) == (Gate.CLAIMED, SESSION)
+
+
+async def test_times_ahead_of_the_stores_clock_block_nothing(
+    links: Links, connection: Connection
+) -> None:
+    """What a failover to a server whose clock is behind leaves."""
+    await mint(links, "v1")
+    ahead = (NOW + 600) * 1000
+    dead = {"lease": "dead", "lease_until": ahead, "current_at": ahead}
+    await connection.client.hset(keys.link(LINK.id), mapping=dead)  # type: ignore[arg-type]
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert (entry.gate, entry.session) == (Gate.CLAIMED, SESSION)
 
 
 async def test_an_attempt_nobody_knows_the_result_of_is_replayed(links: Links) -> None:
@@ -92,20 +112,33 @@ async def test_an_attempt_nobody_knows_the_result_of_is_replayed(links: Links) -
     assert not await links.arm(LINK.id, "v1", {"mode": "setup"})
 
 
-async def test_a_replay_that_came_too_late_is_a_new_attempt(links: Links) -> None:
+async def test_an_attempt_that_no_session_can_be_open_of_is_left_alone(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await links.enter(LINK, visit("v1"), claim("v1", lease_ms=1))
     await links.arm(LINK.id, "v1", {"mode": "payment"})
     await asyncio.sleep(0.02)
-    entry = await links.enter(LINK, visit("v2"), claim("v2", replay_ms=1))
+    monkeypatch.setattr("linkgate.store.links.UNKNOWN_MS", 1)
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
     assert (entry.attempt, entry.request) == (2, None)
 
 
-@pytest.mark.parametrize(("settled", "attempt"), [(True, 2), (False, 1)])
-async def test_a_released_attempt_is_spent_or_kept(
-    links: Links, settled: bool, attempt: int
-) -> None:
+async def test_a_spent_key_is_remembered_until_the_next_attempt(links: Links) -> None:
     await links.enter(LINK, visit("v1"), claim("v1"))
-    await links.release(LINK.id, "v1", settled=settled, visit="v1", outcome="busy:\n slow")
+    await links.arm(LINK.id, "v1", {"mode": "payment"})
+    await links.release(LINK.id, "v1", Left.SPENT, visit="v1", outcome="busy")
+    entry = await links.enter(LINK, visit("v2"), claim("v2"))
+    assert entry.attempt == 1
+    assert entry.attempt_at <= entry.spent_at <= entry.now
+    await links.release(LINK.id, "v2", Left.SETTLED, visit="v2", outcome="busy")
+    entry = await links.enter(LINK, visit("v3"), claim("v3"))
+    assert (entry.attempt, entry.spent_at) == (2, 0)
+
+
+@pytest.mark.parametrize(("left", "attempt"), [(Left.SETTLED, 2), (Left.SPENT, 1), (Left.OPEN, 1)])
+async def test_a_released_attempt_is_spent_or_kept(links: Links, left: Left, attempt: int) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    await links.release(LINK.id, "v1", left, visit="v1", outcome="busy:\n slow")
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
     assert (entry.gate, entry.attempt) == (Gate.CLAIMED, attempt)
     row = await links.read(LINK.id)
@@ -115,14 +148,23 @@ async def test_a_released_attempt_is_spent_or_kept(
 
 async def test_only_the_owner_gives_the_lease_back(links: Links) -> None:
     await links.enter(LINK, visit("v1"), claim("v1"))
-    await links.release(LINK.id, "v2", settled=True, visit="v2", outcome="")
+    await links.release(LINK.id, "v2", Left.SETTLED, visit="v2", outcome="")
     assert (await links.enter(LINK, visit("v3"), claim("v3"))).gate is Gate.WAIT
 
 
-async def test_a_session_that_came_after_the_next_attempt_is_not_taken(links: Links) -> None:
+async def test_a_session_that_came_after_the_next_attempt_is_not_taken(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await links.enter(LINK, visit("v1"), claim("v1", lease_ms=1))
     await asyncio.sleep(0.02)
-    await links.enter(LINK, visit("v2"), claim("v2", replay_ms=1))
+    monkeypatch.setattr("linkgate.store.links.UNKNOWN_MS", 1)
+    await links.enter(LINK, visit("v2"), claim("v2"))
+    assert not await links.settle(LINK, "v1", SESSION, "v1")
+
+
+async def test_a_link_revoked_while_it_minted_keeps_no_session(links: Links) -> None:
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    await links.revoke(LINK.id, NOW, KEEP)
     assert not await links.settle(LINK, "v1", SESSION, "v1")
 
 

@@ -63,6 +63,12 @@ async def test_a_slug_is_taken_once(kept: Campaigns) -> None:
     assert sum(isinstance(result, Conflict) for result in made) == 9
 
 
+async def test_a_creation_whose_answer_was_lost_may_be_repeated(kept: Campaigns) -> None:
+    await kept.put(campaign(), replaces=None)
+    await kept.put(campaign(), replaces=None)
+    assert [c.slug for c in await kept.list()] == ["spring"]
+
+
 async def test_two_changes_at_once_do_not_overwrite_each_other(kept: Campaigns) -> None:
     await kept.put(campaign(), replaces=None)
     before = await kept.read("spring")

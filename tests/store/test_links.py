@@ -254,6 +254,7 @@ async def test_private_attributes_come_with_the_claim(links: Links) -> None:
 async def test_nothing_outlives_the_link(links: Links, connection: Connection) -> None:
     await links.keep_private(LINK, {"email": "someone@example.com"})
     await mint(links, "v1")
+    assert 86_400 < await connection.client.ttl(keys.sessions(LINK.id)) <= 86_400 + 3600
     await links.hear(
         LINK.id, replace(SESSION, state=SessionState.PAID), event="evt_1", keep_until=KEEP
     )

@@ -114,6 +114,40 @@ async def test_a_full_buffer_lets_go_and_says_so(
     await recording.flush()
 
 
+async def test_a_hot_link_does_not_fill_the_buffer(
+    recording: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 10)
+    for number in range(100):
+        recording.visit(link(), link().id, visit(f"v{number}"))
+    recording.visit(link(1), link(1).id, visit("w"))
+    assert (recording.depth, recording.let_go) == (6, 0)
+    await recording.flush()
+    assert recording.depth == 0
+
+
+async def test_a_foreign_value_costs_only_itself(
+    recording: Recorder, connection: Connection
+) -> None:
+    await connection.client.set(keys.counters("spring"), "no hash")
+    recording.count("spring", "visits.tool")
+    recording.count("autumn", "visits.tool")
+    recording.visit(link(), link().id, visit("v1"))
+    await recording.flush()
+    assert await Campaigns(connection).counts("autumn") == {"visits.tool": 1}
+    assert await connection.client.llen(keys.visits(link().id)) == 1
+
+
+async def test_a_clock_that_steps_back_loses_no_counts(
+    recording: Recorder, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now in (2000.0, 1000.0):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        recording.count("spring", "visits.tool")
+        await recording.flush()
+    assert await Campaigns(connection).counts("spring") == {"visits.tool": 2}
+
+
 async def test_stopping_writes_what_is_left(recording: Recorder, connection: Connection) -> None:
     recording.start()
     recording.count("spring", "visits.tool")

@@ -45,6 +45,7 @@ SIMPLE: Final[Mapping[str, Simple]] = {
     "ended": Simple(410, "note"),
     "paused": Simple(503, "wait", retry_after=3600),
     "already_paid": Simple(200, "done"),
+    "complete": Simple(200, "done"),
     "pending": Simple(200, "wait"),
     "unknown": Simple(404, "note"),
     "misconfigured": Simple(503, "wait", retry_after=600),

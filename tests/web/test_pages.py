@@ -132,6 +132,7 @@ def test_every_page_has_its_status_and_tells_when_to_come_back(pages: Pages) -> 
         "ended": (410, None),
         "paused": (503, "3600"),
         "already_paid": (200, None),
+        "complete": (200, None),
         "pending": (200, None),
         "unknown": (404, None),
         "misconfigured": (503, "600"),
@@ -328,7 +329,41 @@ def test_busy_retries_by_post_and_by_hand(pages: Pages) -> None:
         assert "{count}" in (count["data-one"] or "")
         assert "{count}" in (count["data-other"] or "")
         assert any(p.get("aria-live") == "polite" for p in outline.all("p"))
-    assert "Nothing has been charged" in Outline(busy(pages)).text
+
+
+CHARGES_NOTHING = {
+    "de": "Durch das Öffnen dieser Seite wurde nichts abgebucht.",
+    "en": "Opening this page has charged nothing.",
+    "es": "Abrir esta página no ha supuesto ningún cobro.",
+    "fr": "L’ouverture de cette page n’a donné lieu à aucun débit.",
+    "ja": "このページを開いたことで料金が発生することはありません。",
+    "pt": "Abrir esta página não gerou nenhuma cobrança.",
+}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_only_the_opening_of_the_page_is_said_to_cost_nothing(pages: Pages, lang: str) -> None:
+    """The link may have just been paid, with the webhook still on its way."""
+    for page in (busy(pages, lang), pages.simple("misconfigured", lang=lang)):
+        assert CHARGES_NOTHING[lang].casefold() in Outline(page).text.casefold()
+
+
+PAYING = re.compile(
+    r"\bpa(?:y|id)|charge|(?:be)?zahl|abgebucht|\bpag[aou]|cobr|\bpai|débit|支払|料金|請求",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_complete_without_a_payment_speaks_of_none(lang: str) -> None:
+    pages = Pages(brand(contact=None))
+    said = {
+        name: " ".join(tomllib.loads((TEXTS / f"{lang}.toml").read_text())[name].values())
+        for name in ("complete", "already_paid")
+    }
+    assert PAYING.search(said["already_paid"]), "the words to look for are these"
+    assert not PAYING.search(said["complete"])
+    assert 'class="sign done"' in pages.simple("complete", lang=lang).body.decode()
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(0, "1"), (-5, "1"), (0.1, "1"), (1e9, "3600")])

@@ -6,17 +6,11 @@ from linkgate import challenge
 from linkgate.campaigns import Campaign, Status
 from linkgate.decision import Action, Decision
 from linkgate.detection import prefetching
+from linkgate.pages import LAWS, Page, Pages
 from linkgate.payments import SessionState
 from linkgate.signals import Signals
 from linkgate.tokens import Keyring, LinkTokens, Reading
-from linkgate.web.pages import Page, Pages
 
-#: On every answer of a link route: a link is nobody else's to keep, to pass on or to index.
-LAWS = (
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex, nofollow"),
-)
 #: A refused prefetch makes the browser ask again when the person goes there.
 PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
 

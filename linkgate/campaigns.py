@@ -116,7 +116,9 @@ class CampaignSettings(Model):
     sent_at: Instant | None = Field(
         default=None, description="When the e-mail goes out, unless a link says otherwise"
     )
-    public: bool = Field(default=False, description="Whether an unsigned visit may open it")
+    public: bool = Field(
+        default=False, description="Kept for unsigned ways in, which are not served yet"
+    )
     # Stripe allows 30 minutes to 24 hours; the rest of the day is the margin for clock skew.
     session_minutes: Annotated[int, Field(ge=30, le=1430)] = 30
     reuse_minutes: Annotated[float, Field(ge=0, le=1430)] = 2

@@ -15,12 +15,12 @@ from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
 from linkgate.detection import warm
 from linkgate.issuing import Desk
 from linkgate.minting import Mint
+from linkgate.pages import Pages
+from linkgate.pages.brand import Brand
 from linkgate.signals import TrustedProxies
 from linkgate.store import DAY, Store
 from linkgate.tokens import Keyring, LinkTokens
 from linkgate.visits import Gate, Terms
-from linkgate.web.brand import Brand
-from linkgate.web.pages import Pages
 from linkgate.webhooks import Webhooks
 
 Clock = Callable[[], float]
@@ -80,7 +80,7 @@ class Gateway:
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
-            desk=Desk(store, tokens, config.server.public_url, config.links),
+            desk=Desk(store, tokens, config.server.public_url, config.links, mint.close_open),
             webhooks=Webhooks(store, secrets),
             mint=mint,
             stripe=stripe,

@@ -7,7 +7,7 @@ in a token that anyone can read; they go when the link goes.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -139,6 +139,9 @@ class Desk:
     tokens: LinkTokens
     public_url: str
     settings: LinkSettings
+    #: Closes the open sessions of a link that is revoked; None where no Stripe is at hand, and
+    #: then a session stays payable until it runs out.
+    close: Callable[[str, float], Awaitable[None]] | None = None
 
     async def issue(self, data: Mapping[str, Any], now: float) -> Issued:
         """Sign the link that `data` (see NewLink) describes.
@@ -200,6 +203,8 @@ class Desk:
         keep_until = self.store.links.keep_until(Link("", "", self._latest(now)))
         link = reading.link if reading else None
         await self.store.links.revoke(link_id, now, keep_until, link=link)
+        if self.close:
+            await self.close(link_id, now)
         return await self.picture(name, now)
 
     async def _named(self, data: Any) -> tuple[Campaign | None, list[Problem]]:

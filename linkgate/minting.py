@@ -18,7 +18,7 @@ from linkgate.destinations.stripe_api import Deadline
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.store import Store
-from linkgate.store.links import Claim, Entry, Gate, Left, Visit
+from linkgate.store.links import Claim, Entered, Entry, Left, Visit
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
@@ -105,15 +105,15 @@ class Mint:
         entry: Entry,
         deadline: Deadline,
     ) -> Result:
-        if entry.gate is Gate.WAIT:
+        if entry.gate is Entered.WAIT:
             entry = await self._wait(link, visit, claim, deadline)
         match entry.gate:
-            case Gate.DONE:
+            case Entered.DONE:
                 assert entry.done
                 return Done(entry.done)
-            case Gate.REVOKED:
+            case Entered.REVOKED:
                 return Revoked()
-            case Gate.REUSE:
+            case Entered.REUSE:
                 assert entry.session
                 return Minted(entry.session, fresh=False)
         if claim.bare and entry.private:
@@ -126,8 +126,8 @@ class Mint:
         while deadline.left > pause:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
             entry = await self._store.links.enter(link, None, claim)
-            if entry.gate is not Gate.WAIT:
-                if entry.gate is Gate.REUSE and entry.session:
+            if entry.gate is not Entered.WAIT:
+                if entry.gate is Entered.REUSE and entry.session:
                     await self._store.links.note(link.id, visit.id, f"reused {entry.session.id}")
                 return entry
             pause = min(pause * 1.5, _LONGEST_POLL)
@@ -149,6 +149,24 @@ class Mint:
         # retrieved"; whoever still waits gets it from the shield.
         if not work.cancelled():
             work.exception()
+
+    async def close_open(self, name: str, now: float) -> None:
+        """Close the open sessions of the link with id `name`, as far as Stripe lets us now.
+
+        What can't be closed stays payable until it runs out, and is logged.
+        """
+        row = await self._store.links.read(name)
+        keep_until = self._store.links.keep_longest(now)
+        for session in row.sessions if row else ():
+            if session.state is not SessionState.OPEN or now >= session.expires_at:
+                continue
+            for destination in self._destinations.values():
+                try:
+                    closed = await destination.close(session, Deadline.after(self._wait_seconds))
+                except (DestinationBusy, DestinationMisconfigured) as error:
+                    log.warning("link %s: %s stays open: %s", name, session.id, error)
+                else:
+                    await self._store.links.hear(name, closed, keep_until=keep_until)
 
     async def drain(self) -> None:
         """Wait until the attempts under way have ended."""

@@ -55,12 +55,12 @@ _RANK = {
 DONE = frozenset({SessionState.PENDING, SessionState.COMPLETE, SessionState.PAID})
 
 #: The types of events that say something about a session; Stripe's webhook endpoint needs these.
-EVENTS = {
+EVENTS = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
-}
+)
 
 
 @dataclass(frozen=True, slots=True)

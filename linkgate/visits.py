@@ -28,13 +28,12 @@ from linkgate.errors import (
     StoreUnavailable,
 )
 from linkgate.minting import Done, Mint, Minted, Revoked
+from linkgate.pages import Page, Pages
 from linkgate.payments import SessionState
 from linkgate.signals import Signals, truncate
 from linkgate.store import Store
-from linkgate.store.links import Gate as Entered
-from linkgate.store.links import Visit
+from linkgate.store.links import Entered, Visit
 from linkgate.tokens import Keyring, LinkTokens, Reading
-from linkgate.web.pages import Page, Pages
 
 log = logging.getLogger(__name__)
 

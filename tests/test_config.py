@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from linkgate.config import Config, Stripe, document, example, load, parse, write_new
 from linkgate.config.sections import SECTIONS, About
 from linkgate.errors import ConfigError
-from linkgate.web.brand import Brand as PageBrand
+from linkgate.pages.brand import Brand as PageBrand
 
 ROOT = Path(__file__).parent.parent
 KEY = "k3y-with-enough-Random-looking-letters-0123456789"

@@ -24,7 +24,8 @@ from linkgate.doctor import Finding, Level, examine
 from linkgate.doctor.reach import examine_reach
 from linkgate.doctor.setup import examine_setup
 from linkgate.doctor.store import _examine_server, examine_store
-from linkgate.doctor.stripe_account import NEEDED_EVENTS, examine_stripe
+from linkgate.doctor.stripe_account import examine_stripe
+from linkgate.payments import EVENTS
 from linkgate.sandbox import Sandbox, WebhookEndpoint
 from linkgate.store.connect import Connection
 from linkgate.web.app import create
@@ -312,7 +313,7 @@ def endpoint(**other: Any) -> dict[str, Any]:
         "object": "webhook_endpoint",
         "url": HOOK,
         "status": "enabled",
-        "enabled_events": list(NEEDED_EVENTS),
+        "enabled_events": list(EVENTS),
         **other,
     }
 
@@ -468,14 +469,14 @@ class TestStripe:
             ([endpoint(enabled_events=["*"])], "sends the needed", Level.OK),
             ([endpoint(url=HOOK + "/")], "sends the needed", Level.OK),
             (
-                [endpoint(enabled_events=[NEEDED_EVENTS[0], "charge.refunded"])],
-                f"does not send {', '.join(NEEDED_EVENTS[1:])}",
+                [endpoint(enabled_events=[EVENTS[0], "charge.refunded"])],
+                f"does not send {', '.join(EVENTS[1:])}",
                 Level.PROBLEM,
             ),
             (
                 [
-                    endpoint(enabled_events=list(NEEDED_EVENTS[:2])),
-                    endpoint(enabled_events=list(NEEDED_EVENTS[2:])),
+                    endpoint(enabled_events=list(EVENTS[:2])),
+                    endpoint(enabled_events=list(EVENTS[2:])),
                 ],
                 "sends the needed",
                 Level.OK,
@@ -503,9 +504,9 @@ class TestStripe:
             "payment_status": "paid",
             "created": 1,
             "expires_at": 2,
-            "metadata": {"linkgate_link": "l", "linkgate_campaign": "c"},
+            "metadata": {"linkgate_link": "lnk_" + "0" * 32, "linkgate_campaign": "c"},
         }
-        for kind in NEEDED_EVENTS:
+        for kind in EVENTS:
             data = {"id": "evt", "type": kind, "created": 1, "data": {"object": session}}
             assert payments.read_event(data) is not None, kind
 
@@ -643,7 +644,7 @@ async def running(app: Litestar, base: str) -> AsyncIterator[None]:
 class TestAll:
     async def test_a_whole_sound_setup(self, tmp_path: Path) -> None:
         public = f"http://127.0.0.1:{free_port()}"
-        hook = WebhookEndpoint(f"{public}/webhooks/stripe", "whsec_abc", NEEDED_EVENTS)
+        hook = WebhookEndpoint(f"{public}/webhooks/stripe", "whsec_abc", EVENTS)
         async with sandbox("sk_test_abc", hook) as base:
             config = config_with(
                 server__public_url=public,

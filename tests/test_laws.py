@@ -191,3 +191,12 @@ async def test_what_a_payment_leaves_at_stripe_names_its_link(
     page = await stack.get(stack.path(link))
     assert page.status == 200
     assert ("paid" in page.text.lower()) == (mode != "setup")
+
+
+async def test_a_revoked_link_leaves_nothing_to_pay(stack: Stack) -> None:
+    await stack.campaign()
+    link = stack.link()
+    await stack.get(stack.path(link))
+    await stack.gateway.desk.revoke(link.id, stack.clock())
+    assert await stack.open_sessions() == []
+    assert (await stack.get(stack.path(link))).status == 410

@@ -25,7 +25,7 @@ from tests.stack import (
 
 @contextlib.asynccontextmanager
 async def gateways(
-    stack: Stack, store: str, folder: Path, count: int
+    stack: Stack, store: str, folder: Path, count: int, **env: str
 ) -> AsyncIterator[list[Running]]:
     """Start `count` processes of `linkgate serve` beside the stack's own gateway."""
     with contextlib.ExitStack() as started:
@@ -47,6 +47,7 @@ async def gateways(
                         LINKGATE_STRIPE__API_KEY=STRIPE_KEY,
                         LINKGATE_STRIPE__API_BASE=stack.sandbox_url,
                         LINKGATE_STRIPE__WEBHOOK_SECRETS=WEBHOOK_SECRET,
+                        **env,
                     ),
                 )
             )
@@ -98,9 +99,10 @@ async def test_a_gateway_killed_while_minting_leaves_the_link_to_another(
     await connection.client.flushall()
     await connection.close()
     terms = {"timeout_seconds": 1, "person_deadline_seconds": 2}
+    hasty = {f"LINKGATE_STRIPE__{name.upper()}": str(value) for name, value in terms.items()}
     async with running(valkey_url, Clock(), **terms) as stack:
         await stack.campaign()
-        async with gateways(stack, valkey_url, tmp_path, 1) as [doomed]:
+        async with gateways(stack, valkey_url, tmp_path, 1, **hasty) as [doomed]:
             link = stack.link()
             await stack.fault(mode="hang", seconds=0.6, executed=True)
             visit = asyncio.create_task(stack.get(address(doomed) + stack.path(link)))

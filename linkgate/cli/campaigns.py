@@ -43,7 +43,9 @@ SentAt = Annotated[
 ]
 Public = Annotated[
     bool | None,
-    typer.Option("--public/--no-public", help="Whether it opens without a signed link too."),
+    typer.Option(
+        "--public/--no-public", help="Kept for unsigned ways in, which are not served yet."
+    ),
 ]
 SessionMinutes = Annotated[
     int | None, typer.Option(metavar="MINUTES", help="How long a checkout stays open: 30 to 1430.")

@@ -14,15 +14,10 @@ from linkgate.config import Config
 from linkgate.config.checks import is_loopback
 from linkgate.destinations.stripe_api import API_VERSION
 from linkgate.doctor.finding import Finding, Level
+from linkgate.payments import EVENTS
 
 T = TypeVar("T")
 
-NEEDED_EVENTS = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-)
 # Sessions' expiry is reckoned on Stripe's clock; past 300 s, its webhooks count as stale.
 SKEW_WARNING_SECONDS = 60
 SKEW_PROBLEM_SECONDS = 300
@@ -154,7 +149,7 @@ async def _webhook_endpoints(config: Config, client: stripe.StripeClient) -> lis
         url = _webhook_url(config)
         mend = (
             "give the restricted key read access to Webhook Endpoints, or see in the dashboard "
-            f"that {url} is registered for {', '.join(NEEDED_EVENTS)}"
+            f"that {url} is registered for {', '.join(EVENTS)}"
         )
         return [_finding(Level.WARNING, f"does not show webhook endpoints: {refusal}", mend)]
     return [_registered(config, [endpoint.to_dict() for endpoint in listed.data])]
@@ -174,7 +169,7 @@ def _registered(config: Config, endpoints: Sequence[Mapping[str, Any]]) -> Findi
         message = f"the webhook endpoint {url} is disabled"
         return _finding(Level.PROBLEM, message, "enable it in Stripe's dashboard, under Webhooks")
     heard = {event for endpoint in enabled for event in endpoint["enabled_events"]}
-    missing = [event for event in NEEDED_EVENTS if event not in heard]
+    missing = [event for event in EVENTS if event not in heard]
     if missing and "*" not in heard:
         message = f"the webhook endpoint {url} does not send {', '.join(missing)}"
         return _finding(Level.PROBLEM, message, "add these events to it in Stripe's dashboard")
@@ -193,7 +188,7 @@ def _unregistered(config: Config, url: str) -> Finding:
         Level.PROBLEM,
         f"has no webhook endpoint {url}, so no payment will ever be known",
         "add it at https://dashboard.stripe.com/webhooks with the events "
-        f"{', '.join(NEEDED_EVENTS)}, and its signing secret to stripe.webhook_secrets",
+        f"{', '.join(EVENTS)}, and its signing secret to stripe.webhook_secrets",
     )
 
 

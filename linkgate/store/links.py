@@ -20,7 +20,7 @@ from linkgate.tokens import Link
 _SESSION = msgspec.json.Decoder(Session)
 
 
-class Gate(StrEnum):
+class Entered(StrEnum):
     """What the store says when a person enters a link."""
 
     #: Nothing was claimed, and nothing stands against showing a page.
@@ -68,7 +68,7 @@ class Claim:
 class Entry:
     """The store's answer to `enter`. What a gate doesn't need is empty."""
 
-    gate: Gate
+    gate: Entered
     done: SessionState | None = None
     session: Session | None = None
     attempt: int = 0
@@ -154,7 +154,7 @@ class Links:
         )
         gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer
         return Entry(
-            Gate(gate),
+            Entered(gate),
             SessionState(done) if done else None,
             load_session(session) if session else None,
             int(attempt),

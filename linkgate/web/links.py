@@ -12,10 +12,9 @@ from urllib.parse import parse_qs
 from litestar.enums import ScopeType
 from litestar.types import LifeSpanScope, Receive, Scope, Send
 
-from linkgate.answers import LAWS
 from linkgate.gateway import Gateway
+from linkgate.pages import LAWS, Page
 from linkgate.signals import Signals, gather
-from linkgate.web.pages import Page
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import pytest
 from linkgate.payments import Session, SessionState
 from linkgate.store import keys
 from linkgate.store.connect import Connection
-from linkgate.store.links import Claim, Gate, Left, Links, Visit
+from linkgate.store.links import Claim, Entered, Left, Links, Visit
 from linkgate.tokens import Link
 
 NOW = int(time.time())
@@ -37,13 +37,13 @@ def claim(
 
 async def mint(links: Links, name: str, session: Session = SESSION, **claimed: int) -> None:
     entry = await links.enter(LINK, visit(name), claim(name, **claimed))
-    assert entry.gate is Gate.CLAIMED
+    assert entry.gate is Entered.CLAIMED
     fresh = replace(session, attempt=entry.attempt)
     assert await links.settle(LINK, name, fresh, name, revision=1)
 
 
 async def test_a_page_visit_is_recorded_and_claims_nothing(links: Links) -> None:
-    assert (await links.enter(LINK, visit("v1", "interstitial"), None)).gate is Gate.PAGE
+    assert (await links.enter(LINK, visit("v1", "interstitial"), None)).gate is Entered.PAGE
     row = await links.read(LINK.id)
     assert row
     assert [(v["id"], v["decision"]) for v in row.visits] == [("v1", "interstitial")]
@@ -56,13 +56,13 @@ async def test_one_of_many_gets_the_lease(links: Links) -> None:
     entries = await asyncio.gather(
         *(links.enter(LINK, visit(f"v{n}"), claim(f"v{n}")) for n in range(50))
     )
-    assert Counter(entry.gate for entry in entries) == {Gate.CLAIMED: 1, Gate.WAIT: 49}
+    assert Counter(entry.gate for entry in entries) == {Entered.CLAIMED: 1, Entered.WAIT: 49}
 
 
 async def test_a_young_open_session_is_used_again(links: Links) -> None:
     await mint(links, "v1")
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert entry.gate is Gate.REUSE
+    assert entry.gate is Entered.REUSE
     assert entry.session == SESSION
     row = await links.read(LINK.id)
     assert row
@@ -72,7 +72,7 @@ async def test_a_young_open_session_is_used_again(links: Links) -> None:
 async def test_an_older_session_is_handed_over_to_be_closed(links: Links) -> None:
     await mint(links, "v1")
     entry = await links.enter(LINK, visit("v2"), claim("v2", reuse_ms=0))
-    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, SESSION)
+    assert (entry.gate, entry.attempt, entry.session) == (Entered.CLAIMED, 2, SESSION)
     assert entry.request is None
 
 
@@ -80,13 +80,13 @@ async def test_whether_a_session_ran_out_is_stripes_to_say(links: Links) -> None
     ran_out = replace(SESSION, expires_at=NOW - 1)
     await mint(links, "v1", ran_out)
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.attempt, entry.session) == (Gate.CLAIMED, 2, ran_out)
+    assert (entry.gate, entry.attempt, entry.session) == (Entered.CLAIMED, 2, ran_out)
 
 
 async def test_a_changed_campaign_gets_a_session_of_its_own(links: Links) -> None:
     await mint(links, "v1")
     entry = await links.enter(LINK, visit("v2"), claim("v2", revision=2))
-    assert (entry.gate, entry.session) == (Gate.CLAIMED, SESSION)
+    assert (entry.gate, entry.session) == (Entered.CLAIMED, SESSION)
 
 
 async def test_times_ahead_of_the_stores_clock_block_nothing(
@@ -98,7 +98,7 @@ async def test_times_ahead_of_the_stores_clock_block_nothing(
     dead = {"lease": "dead", "lease_until": ahead, "current_at": ahead}
     await connection.client.hset(keys.link(LINK.id), mapping=dead)  # type: ignore[arg-type]
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.session) == (Gate.CLAIMED, SESSION)
+    assert (entry.gate, entry.session) == (Entered.CLAIMED, SESSION)
 
 
 async def test_an_attempt_nobody_knows_the_result_of_is_replayed(links: Links) -> None:
@@ -106,7 +106,7 @@ async def test_an_attempt_nobody_knows_the_result_of_is_replayed(links: Links) -
     assert await links.arm(LINK.id, "v1", {"mode": "payment"})
     await asyncio.sleep(0.02)  # v1's process dies, and its lease runs out
     second = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert second.gate is Gate.CLAIMED
+    assert second.gate is Entered.CLAIMED
     assert (second.attempt, second.attempt_at) == (first.attempt, first.attempt_at)
     assert second.request == {"mode": "payment"}
     assert not await links.arm(LINK.id, "v1", {"mode": "setup"})
@@ -140,7 +140,7 @@ async def test_a_released_attempt_is_spent_or_kept(links: Links, left: Left, att
     await links.enter(LINK, visit("v1"), claim("v1"))
     await links.release(LINK.id, "v1", left, visit="v1", outcome="busy:\n slow")
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.attempt) == (Gate.CLAIMED, attempt)
+    assert (entry.gate, entry.attempt) == (Entered.CLAIMED, attempt)
     row = await links.read(LINK.id)
     assert row
     assert {v["id"]: v["outcome"] for v in row.visits}["v1"] == "busy: slow"
@@ -149,7 +149,7 @@ async def test_a_released_attempt_is_spent_or_kept(links: Links, left: Left, att
 async def test_only_the_owner_gives_the_lease_back(links: Links) -> None:
     await links.enter(LINK, visit("v1"), claim("v1"))
     await links.release(LINK.id, "v2", Left.SETTLED, visit="v2", outcome="")
-    assert (await links.enter(LINK, visit("v3"), claim("v3"))).gate is Gate.WAIT
+    assert (await links.enter(LINK, visit("v3"), claim("v3"))).gate is Entered.WAIT
 
 
 async def test_a_session_that_came_after_the_next_attempt_is_not_taken(
@@ -189,7 +189,7 @@ async def test_a_revoked_link_mints_no_more(links: Links) -> None:
     assert await links.revoke(LINK.id, NOW, KEEP)
     assert not await links.revoke(LINK.id, NOW, KEEP)
     entry = await links.enter(LINK, visit("v1"), claim("v1"))
-    assert entry.gate is Gate.REVOKED
+    assert entry.gate is Entered.REVOKED
     row = await links.read(LINK.id)
     assert row
     assert row.visits[0]["decision"] == "refuse"
@@ -201,7 +201,7 @@ async def test_a_link_that_is_done_mints_no_more(links: Links, state: SessionSta
     await links.hear(LINK.id, replace(SESSION, state=state), event="evt_1", keep_until=KEEP)
     await links.revoke(LINK.id, NOW, KEEP)
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.done) == (Gate.DONE, state)
+    assert (entry.gate, entry.done) == (Entered.DONE, state)
 
 
 async def test_a_payment_that_failed_lets_the_person_try_again(links: Links) -> None:
@@ -210,7 +210,7 @@ async def test_a_payment_that_failed_lets_the_person_try_again(links: Links) -> 
         heard = replace(SESSION, state=state)
         await links.hear(LINK.id, heard, event=f"evt_{number}", keep_until=KEEP)
     entry = await links.enter(LINK, visit("v2"), claim("v2"))
-    assert (entry.gate, entry.attempt) == (Gate.CLAIMED, 2)
+    assert (entry.gate, entry.attempt) == (Entered.CLAIMED, 2)
 
 
 async def test_an_event_is_heard_once(links: Links) -> None:

@@ -15,12 +15,16 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _SAFE = re.compile(r"(?!//)[A-Za-z0-9._~/-]*")  # `//` at the start would name another host
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
-# A link's address is a secret of its recipient: no cache, referrer or index may keep it.
-_ALWAYS: Final[Headers] = (
-    (b"content-type", b"text/html; charset=utf-8"),
+#: On every answer of a link route, errors included. A link's address is a secret of its recipient:
+#: no cache, referrer or index may keep it.
+LAWS: Final[Headers] = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-robots-tag", b"noindex, nofollow"),
+)
+_ALWAYS: Final[Headers] = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    *LAWS,
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"vary", b"accept-language"),

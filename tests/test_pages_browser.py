@@ -14,11 +14,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
-from linkgate.web import pages as pages_module
-from linkgate.web.brand import contrast
-from linkgate.web.pages import SIMPLE, Brand, Page, Pages
+from linkgate import web
+from linkgate.pages import SIMPLE, Brand, Page, Pages
+from linkgate.pages.brand import contrast
 
-SCRIPT = Path(pages_module.__file__).parent / "static" / "retry.js"
+SCRIPT = Path(web.__file__).parent / "static" / "retry.js"
 LOGO = (
     b'<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40"><path d="M0 0h80v40z"/></svg>'
 )

@@ -14,11 +14,11 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from linkgate.web.brand import Brand, Contact, dark_shades, light_shades
-from linkgate.web.document import FormPage, Page, Policy, encode
-from linkgate.web.wording import DEFAULT_LANGUAGE, Language, negotiate, read_languages
+from linkgate.pages.brand import Brand, Contact, dark_shades, light_shades
+from linkgate.pages.document import LAWS, FormPage, Page, Policy, encode
+from linkgate.pages.wording import DEFAULT_LANGUAGE, Language, negotiate, read_languages
 
-__all__ = ["SIMPLE", "Brand", "Page", "Pages", "Simple"]
+__all__ = ["LAWS", "SIMPLE", "Brand", "Page", "Pages", "Simple"]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _CACHED_PAGES: Final = 512
@@ -78,7 +78,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._css = self._environment.get_template("pages/page.css").render(
+        self._css = self._environment.get_template("page.css").render(
             light=asdict(light_shades(brand.colour)), dark=asdict(dark_shades(brand.colour))
         )
         self._policy = Policy(self._css, brand.logo_url is not None, tuple(form_origins))
@@ -216,7 +216,7 @@ class Pages:
     ) -> str:
         name = _shorten((campaign or "").strip())
         title = [part for part in (words.get("heading"), name, self._name) if part]
-        return self._environment.get_template(f"pages/{template}.html").render(
+        return self._environment.get_template(f"{template}.html").render(
             words,
             lang=language.code,
             css=self._css,

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from linkgate.errors import Invalid
-from linkgate.web import wording
-from linkgate.web.brand import contrast, dark_shades, distinct, ink, light_shades
-from linkgate.web.pages import SIMPLE, Brand, Page, Pages
+from linkgate.pages import SIMPLE, Brand, Page, Pages, wording
+from linkgate.pages.brand import contrast, dark_shades, distinct, ink, light_shades
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "pt")
 TEXTS = Path(wording.__file__).parent / "texts"

@@ -6,6 +6,7 @@ Nothing is asked of the store here; the API, the command line and the dashboard 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -41,6 +42,9 @@ class PicturedVisit:
     method: str
     address: Annotated[str, Field(description="Where it came from, truncated")]
     user_agent: str
+    browser: Annotated[
+        str, Field(description="What the user agent claims: device / system / browser")
+    ]
     evidence: tuple[PicturedEvidence, ...]
 
 
@@ -110,8 +114,16 @@ def _visit(kept: Mapping[str, Any]) -> PicturedVisit:
         method=kept.get("method", ""),
         address=kept.get("address", ""),
         user_agent=kept.get("user_agent", ""),
+        browser=_browser(kept.get("user_agent", "")),
         evidence=tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ())),
     )
+
+
+@lru_cache(2048)
+def _browser(user_agent: str) -> str:
+    from user_agents import parse  # noqa: PLC0415 - 0.1 s that only whoever looks has to wait for
+
+    return str(parse(user_agent)) if user_agent else ""
 
 
 def _session(session: Session, now: float) -> PicturedSession:

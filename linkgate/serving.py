@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from litestar.types import ASGIApp
 
+from linkgate.bounds import BoundedProtocol
 from linkgate.errors import LinkgateError
 from linkgate.store.connect import Connection
 
@@ -43,7 +44,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,

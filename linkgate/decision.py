@@ -51,13 +51,11 @@ def decide(
     declaration, whatever else the verdict found.
     """
     if prefetching:
-        return Decision(
-            Action.REFUSE, "prefetched: the browser asks again when a person goes there"
-        )
+        return _PREFETCHED
     if status is not Status.ACTIVE:
         return Decision(Action.REFUSE, f"the campaign is {status}")
     if verdict.value is Standing.AUTOMATED:
-        return Decision(Action.INTERSTITIAL, f"automated ({verdict.kind or Kind.TOOL})")
+        return _AUTOMATED[verdict.kind or Kind.TOOL]
     if isinstance(confirmation, Challenge):
         return Decision(Action.MINT, "confirmed by a press")
     if confirmation is not None:
@@ -71,3 +69,8 @@ def decide(
     if verdict.value is Standing.HUMAN:
         return Decision(Action.MINT, "a person")
     return Decision(Action.INTERSTITIAL, "not certain to be a person")
+
+
+# Made once: most visits end in one of these.
+_PREFETCHED = Decision(Action.REFUSE, "prefetched: the browser asks again when a person goes there")
+_AUTOMATED = {kind: Decision(Action.INTERSTITIAL, f"automated ({kind})") for kind in Kind}

@@ -18,7 +18,7 @@ from linkgate import challenge, device
 from linkgate.answers import PREFETCH_REFUSED, Answer, Means
 from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
-from linkgate.detection import History, Standing, Verdict, judge, prefetching
+from linkgate.detection import NOTHING_KNOWN, Standing, Verdict, judge, prefetching
 from linkgate.errors import (
     BadSignature,
     DestinationBusy,
@@ -88,19 +88,17 @@ class Gate:
         except (MalformedToken, BadSignature):
             return self._pages.simple("unknown", lang=self._lang(gather(False)))
         signals = gather(reading.decoy)
-        verdict = judge(signals, History(), now)
+        verdict = judge(signals, NOTHING_KNOWN, now)
         slug = reading.link.campaign
-        answer = Answer(self._means, reading, signals, None, now)
         try:
             campaign = self._store.campaigns.peek(slug) or await self._store.campaigns.get(slug)
         except StoreUnavailable:
             # Not the busy page: that one tries again by itself, and who may go on isn't known.
             log.warning("the store is away, and campaign %s is not at hand", slug)
-            return (
-                PREFETCH_REFUSED
-                if prefetching(signals)
-                else answer.interstitial(again=form is not None)
-            )
+            if prefetching(signals):
+                return PREFETCH_REFUSED
+            answer = Answer(self._means, reading, signals, None, now)
+            return answer.interstitial(again=form is not None)
         if campaign is None:
             return self._pages.simple("unknown", lang=self._lang(signals))
         confirmation = self._confirmation(form, signals, reading, now)

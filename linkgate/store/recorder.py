@@ -14,6 +14,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection, Script
@@ -145,13 +147,14 @@ class Recorder:
 
     async def _write_visits(self, batch: _Batch, names: Sequence[str]) -> None:
         touched: list[str] = []
-        args: list[str | int] = [self._visits_kept]
+        rows: list[tuple[object, ...]] = []
         for name in names:
             link, visits = batch.links[name], batch.visits[name]
             touched += (keys.link(name), keys.visits(name))
             until = link.expires_at + self._retention_s
-            args += (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
-            args += (len(visits), *map(visit_line, visits))
-        await self._call(scripts.RECORD, touched, args)
+            known = (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
+            rows.append((*known, [visit_line(visit) for visit in visits]))
+        text = msgspec.json.encode(rows).decode()
+        await self._call(scripts.RECORD, touched, [self._visits_kept, text])
         for name in names:
             batch.size -= len(batch.visits.pop(name))

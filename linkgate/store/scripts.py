@@ -220,27 +220,25 @@ return 1
 )
 
 # KEYS: link, visits of each link in turn
-# ARGV: visits kept, then for each link: keep until (Unix s), campaign, recipient, expires (Unix s),
-#       customer, number of visits, the visits' lines
-# One call for many links: a call costs the gateway more than the commands cost the store. On a
-# cluster it is called with one link at a time.
+# ARGV: visits kept; JSON: for each link [keep until (Unix s), campaign, recipient, expires (Unix
+#       s), customer, [the visits' lines]]
+# One call for many links, and one argument for all of them: calls and arguments cost the gateway
+# more than the commands cost the store. On a cluster it is called with one link at a time.
 RECORD = Script(
     "record",
     _KEEP
     + """
-local kept, at = tonumber(ARGV[1]), 2
-for index = 1, #KEYS, 2 do
-    local link, visits, till = KEYS[index], KEYS[index + 1], ARGV[at]
+local kept = tonumber(ARGV[1])
+for index, row in ipairs(cjson.decode(ARGV[2])) do
+    local link, visits, till = KEYS[2 * index - 1], KEYS[2 * index], string.format('%d', row[1])
     if redis.call('HEXISTS', link, 'campaign') == 0 then
-        redis.call('HSET', link, 'campaign', ARGV[at + 1], 'recipient', ARGV[at + 2],
-            'expires_at', ARGV[at + 3], 'customer', ARGV[at + 4])
+        redis.call('HSET', link, 'campaign', row[2], 'recipient', row[3],
+            'expires_at', string.format('%d', row[4]), 'customer', row[5])
     end
     keep(link, till)
-    local last = at + 5 + tonumber(ARGV[at + 5])
-    for line = at + 6, last do redis.call('LPUSH', visits, ARGV[line]) end
+    for _, line in ipairs(row[6]) do redis.call('LPUSH', visits, line) end
     redis.call('LTRIM', visits, 0, kept - 1)
     keep(visits, till)
-    at = last + 1
 end
 return #KEYS / 2
 """,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.stack import SCANNER, Clock, Stack, configuration, running
 HOST = b"Host: go.example.com\r\n"
 GET = b"GET /l/nothing HTTP/1.1\r\n" + HOST
 POST = b"POST /l/nothing HTTP/1.1\r\n" + HOST
+#: Nothing here takes as long, however busy the machine is.
+PATIENCE = 60
 
 
 class Peer:
@@ -27,7 +30,8 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
-        await self.writer.drain()
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.drain()
 
     async def flood(self, data: bytes, times: int) -> int:
         """Send again and again for as long as it is taken; return how many bytes were."""
@@ -40,10 +44,11 @@ class Peer:
 
     async def answer(self) -> tuple[int, dict[str, str], str]:
         """Read one answer."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        first, *lines = head.rstrip().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines)
-        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.rstrip().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines)
+            body = await self.reader.readexactly(int(headers.get("content-length", 0)))
         return int(first.split(" ")[1]), headers, body.decode()
 
     async def last_answer(self) -> tuple[int, dict[str, str], str]:
@@ -56,7 +61,8 @@ class Peer:
     async def ended(self) -> None:
         """Wait until the connection has ended, without another word."""
         with contextlib.suppress(ConnectionResetError):
-            assert await self.reader.read() == b""
+            async with asyncio.timeout(PATIENCE):
+                assert await self.reader.read() == b""
 
 
 class Served:
@@ -77,27 +83,42 @@ class Served:
         return self.server.server_state.connections  # type: ignore[return-value]
 
     async def until_nobody_is_connected(self) -> None:
-        while self.connections:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE):
+            while self.connections:
+                await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
-async def served(app: object) -> AsyncIterator[Served]:
+async def served(app: Any) -> AsyncIterator[Served]:
     """Serve `app` as `linkgate serve` does."""
     ready = asyncio.Event()
-    server = Server(app, ready.set)  # type: ignore[arg-type]
+    server = Server(app, ready.set)
     with bind("127.0.0.1", 0) as listener:
         task = asyncio.create_task(server.serve([listener]))
-        async with asyncio.timeout(60):
-            await ready.wait()
-            here = Served(server, listener.getsockname()[1])
-            try:
-                yield here
-            finally:
-                for peer in here.peers:
-                    peer.writer.close()
-                server.stop(at_once=True)
-                await task
+        await ready.wait()
+        here = Served(server, listener.getsockname()[1])
+        try:
+            yield here
+        finally:
+            for peer in here.peers:
+                peer.writer.close()
+            server.stop(at_once=True)
+            await task
+
+
+def without_lifespan(app: Any) -> Any:
+    """Wrap `app`, which needs no start, or has been started elsewhere."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return wrapped
 
 
 @pytest.fixture
@@ -112,13 +133,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Served]:
 async def reader() -> AsyncIterator[Served]:
     """An application that reads bodies to their end and answers with their length."""
 
-    async def app(scope, receive, send):  # type: ignore[no-untyped-def]
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/slow":
             await asyncio.sleep(0.6)
         length, message = 0, {"more_body": scope["path"] != "/early"}
@@ -133,7 +148,7 @@ async def reader() -> AsyncIterator[Served]:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async with served(app) as here:
+    async with served(without_lifespan(app)) as here:
         yield here
 
 
@@ -169,13 +184,13 @@ def is_lawful(headers: dict[str, str]) -> bool:
     ids=["header", "name", "headers", "in-pieces", "url", "url-in-pieces", "nothing"],
 )
 async def test_a_head_without_end_is_refused_unparsed(
-    gateway: Served, first: bytes, piece: bytes
+    reader: Served, first: bytes, piece: bytes
 ) -> None:
-    peer = await gateway.peer()
+    peer = await reader.peer()
     await peer.send(first)
     sent = await peer.flood(piece, 20_000_000 // len(piece))
     assert sent > 10 * MAX_HEAD_BYTES
-    [connection] = gateway.connections
+    [connection] = reader.connections
     parsed = sum(len(name) + len(value) for name, value in connection.headers or ())
     assert parsed + len(getattr(connection, "url", b"")) <= MAX_HEAD_BYTES
     status, headers, body = await peer.last_answer()
@@ -257,10 +272,10 @@ async def test_who_stops_sending_is_cut_off(gateway: Served, sent: bytes) -> Non
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_who_sends_nothing_is_cut_off_without_a_word(gateway: Served) -> None:
-    peer = await gateway.peer()
+async def test_who_sends_nothing_is_cut_off_without_a_word(reader: Served) -> None:
+    peer = await reader.peer()
     await peer.ended()
-    await gateway.until_nobody_is_connected()
+    await reader.until_nobody_is_connected()
 
 
 @pytest.mark.parametrize(
@@ -275,9 +290,9 @@ async def test_who_sends_nothing_is_cut_off_without_a_word(gateway: Served) -> N
 )
 @pytest.mark.usefixtures("hurry")
 async def test_who_sends_a_byte_now_and_then_is_cut_off(
-    gateway: Served, first: bytes, drop: bytes
+    reader: Served, first: bytes, drop: bytes
 ) -> None:
-    peer = await gateway.peer()
+    peer = await reader.peer()
     await peer.send(first)
 
     async def drip() -> None:
@@ -288,15 +303,15 @@ async def test_who_sends_a_byte_now_and_then_is_cut_off(
 
     dripping = asyncio.create_task(drip())
     assert (await peer.answer())[0] == 408
-    await gateway.until_nobody_is_connected()
+    await reader.until_nobody_is_connected()
     dripping.cancel()
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_empty_lines_do_not_keep_an_idle_connection(gateway: Served) -> None:
-    peer = await gateway.peer()
+async def test_empty_lines_do_not_keep_an_idle_connection(reader: Served) -> None:
+    peer = await reader.peer()
     await peer.send(GET + b"\r\n")
-    assert (await peer.answer())[0] == 404
+    assert (await peer.answer())[0] == 200
     await peer.send(b"\r\n")
     assert (await peer.last_answer())[0] == 408
 
@@ -342,12 +357,14 @@ async def test_a_body_that_goes_on_after_its_answer_is_let_in_for_a_while(reader
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_an_idle_connection_is_kept(gateway: Served) -> None:
-    peer = await gateway.peer()
-    for _ in range(3):
+async def test_an_idle_connection_is_kept(reader: Served) -> None:
+    peer = await reader.peer()
+    for _ in range(2):
         await peer.send(GET + b"\r\n")
-        assert (await peer.answer())[0] == 404
+        assert (await peer.answer())[0] == 200
         await asyncio.sleep(0.6)
+    await peer.send(GET + b"\r\n")
+    assert (await peer.answer())[0] == 200
 
 
 async def test_who_does_not_take_the_answer_is_dropped(
@@ -378,8 +395,8 @@ async def test_who_does_not_take_the_answer_is_dropped(
     ],
     ids=["method", "header", "tls", "control"],
 )
-async def test_what_is_not_http_is_answered_by_the_laws(gateway: Served, sent: bytes) -> None:
-    peer = await gateway.peer()
+async def test_what_is_not_http_is_answered_by_the_laws(reader: Served, sent: bytes) -> None:
+    peer = await reader.peer()
     await peer.send(sent)
     await peer.flood(b"and on", 1000)
     status, headers, _ = await peer.last_answer()
@@ -412,7 +429,7 @@ async def test_many_requests_on_one_connection(reader: Served) -> None:
 async def test_a_person_presses_the_button(tmp_path: Path) -> None:
     async with running(f"embedded:{tmp_path}", Clock()) as stack:
         await stack.campaign()
-        async with served(stack.app) as here:
+        async with served(without_lifespan(stack.app)) as here:
             beside = Stack(
                 f"http://127.0.0.1:{here.port}", stack.app, stack.sandbox_url, stack.sandbox,
                 stack.http, stack.clock, stack.settings,

@@ -359,10 +359,14 @@ async def test_a_body_that_goes_on_after_its_answer_is_let_in_for_a_while(reader
 @pytest.mark.usefixtures("hurry")
 async def test_an_idle_connection_is_kept(reader: Served) -> None:
     peer = await reader.peer()
-    for _ in range(2):
-        await peer.send(GET + b"\r\n")
-        assert (await peer.answer())[0] == 200
-        await asyncio.sleep(0.6)
+    await peer.send(GET + b"\r\n")
+    assert (await peer.answer())[0] == 200
+    await asyncio.sleep(0.6)
+    for piece in (b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\nhi\r\n", b"0\r\n\r\n"):
+        await peer.send(POST + piece if b"chunked" in piece else piece)
+        await asyncio.sleep(0.01)
+    assert (await peer.answer())[0] == 200
+    await asyncio.sleep(0.6)
     await peer.send(GET + b"\r\n")
     assert (await peer.answer())[0] == 200
 
@@ -402,6 +406,15 @@ async def test_what_is_not_http_is_answered_by_the_laws(reader: Served, sent: by
     status, headers, _ = await peer.last_answer()
     assert status == 400
     assert is_lawful(headers)
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_who_goes_on_after_a_refusal_is_cut_off(reader: Served) -> None:
+    peer = await reader.peer()
+    await peer.send(b"nonsense\r\n\r\n")
+    assert (await peer.answer())[0] == 400
+    await peer.flood(b"nonsense" * 100, 1_000_000)
+    await reader.until_nobody_is_connected()
 
 
 async def test_an_error_is_never_the_answer_to_another_request(reader: Served) -> None:

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, CookieJar
 from litestar import Litestar
 
 from linkgate import campaigns, config
+from linkgate.bounds import BoundedProtocol
 from linkgate.campaigns import Campaign
 from linkgate.gateway import Gateway
 from linkgate.sandbox import Sandbox, WebhookEndpoint
@@ -208,7 +209,13 @@ def configuration(port: int, sandbox_url: str, store: str, **stripe: Any) -> con
 async def serving(app: Litestar, port: int) -> AsyncIterator[str]:
     """Serve `app` by uvicorn in this event loop, without its signal handlers."""
     settings = uvicorn.Config(
-        app, port=port, log_level="error", lifespan="on", server_header=False, proxy_headers=False
+        app,
+        port=port,
+        http=BoundedProtocol,
+        log_level="error",
+        lifespan="on",
+        server_header=False,
+        proxy_headers=False,
     )
     settings.load()
     server = uvicorn.Server(settings)

@@ -30,6 +30,7 @@ from litestar import Litestar, get
 from litestar.response import Redirect
 
 from linkgate import campaigns, config
+from linkgate.bounds import BoundedProtocol
 from linkgate.gateway import Gateway
 from linkgate.payments import Session, SessionState
 from linkgate.store.links import Claim, Visit
@@ -110,6 +111,7 @@ def _serve(folder: Path, core: int | None, ready: "multiprocessing.Queue[list[st
                 uvicorn.Config(
                     served,
                     port=port,
+                    http=BoundedProtocol,
                     log_level="warning",
                     access_log=False,
                     server_header=False,

@@ -219,7 +219,8 @@ class Links(Section):
 
     default_days: Annotated[Days, Field(ge=1, le=3650)] = Field(
         default=90,
-        description="How long a link opens, from its creation or its sending time, whichever is later.",
+        description="How long a link opens, from its creation or its sending time, whichever is "
+        "later.",
     )
     max_days: Annotated[Days, Field(ge=1, le=3650)] = Field(
         default=400, description="The longest life that a link may be given."

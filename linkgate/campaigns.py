@@ -81,6 +81,7 @@ class CheckoutDestination(Model):
         owned = sorted(OWN_PARAMETERS & self.params.keys())
         if owned:
             raise ValueError(f"params must not set {', '.join(owned)}: linkgate sets these itself")
+        _check_names("params", self.params)
         _check_metadata("params.metadata", self.params)
         for name in _DATA_PARAMETERS:
             data = self.params.get(name)
@@ -91,6 +92,18 @@ class CheckoutDestination(Model):
 
 
 Destination = CheckoutDestination
+
+
+def _check_names(place: str, value: Any) -> None:
+    # "after_expiration[recovery][enabled]" is on the wire what the nested objects are.
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not name or "[" in name or "]" in name:
+                raise ValueError(f"{place}: write {name!r} as nested objects, without brackets")
+            _check_names(f"{place}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_names(place, inner)
 
 
 def _check_metadata(name: str, holder: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from linkgate.destinations.checkout import Attempt, Checkout
 from linkgate.destinations.stripe_api import Deadline
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
-from linkgate.store import Store
+from linkgate.store import DAY, Store
 from linkgate.store.links import Claim, Entered, Entry, Left, Visit
 from linkgate.tokens import Link
 
@@ -79,22 +79,23 @@ class Mint:
             revision=campaign.revision,
         )
         entry = await self._store.links.enter(link, visit, claim)
-        try:
-            return await self._proceed(campaign, link, visit, claim, entry, deadline)
-        except DestinationBusy as error:
-            # Nothing was minted, and the key is spent: a new attempt may well go through.
-            if not error.settled or deadline.left <= 0:
-                raise
-        except DestinationMisconfigured as error:
-            # What Stripe refuses about this one person (a customer who is gone, an address it
-            # can't read) must not lock them out: they can pay without it.
-            if error.param not in _OF_THE_PERSON or not error.settled:
-                raise
-            log.warning("link %s: minting without %s: %s", link.id, error.param, error)
-            link = replace(link, customer=None)
-            claim = replace(claim, bare=True)
-        entry = await self._store.links.enter(link, None, claim)
-        return await self._proceed(campaign, link, visit, claim, entry, deadline)
+        again = True
+        while True:
+            try:
+                return await self._proceed(campaign, link, visit, claim, entry, deadline)
+            except DestinationBusy as error:
+                # Nothing was minted, and the key is spent: a new attempt may well go through.
+                if not (error.settled and again and deadline.left > 0):
+                    raise
+                again = False
+            except DestinationMisconfigured as error:
+                # What Stripe refuses about this one person (a customer who is gone, an address it
+                # can't read) must not lock them out: they can pay without it.
+                if claim.bare or error.param not in _OF_THE_PERSON or not error.settled:
+                    raise
+                log.warning("link %s: minting without %s: %s", link.id, error.param, error)
+                link, claim = replace(link, customer=None), replace(claim, bare=True)
+            entry = await self._store.links.enter(link, None, claim)
 
     async def _proceed(
         self,
@@ -158,7 +159,8 @@ class Mint:
         row = await self._store.links.read(name)
         keep_until = self._store.links.keep_longest(now)
         for session in row.sessions if row else ():
-            if session.state is not SessionState.OPEN or now >= session.expires_at:
+            # Whether an open one has run out is Stripe's to say; a day after, it surely has.
+            if session.state is not SessionState.OPEN or now >= session.expires_at + DAY:
                 continue
             for destination in self._destinations.values():
                 try:

@@ -102,6 +102,8 @@ def read_event(data: Any) -> Event | None:
     if not isinstance(session, Mapping):
         raise TypeError("an event's object is an object")
     metadata = session.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError("metadata is an object")
     link, campaign = metadata.get("linkgate_link"), metadata.get("linkgate_campaign")
     if not link or not campaign:
         return None

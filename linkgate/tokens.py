@@ -125,8 +125,8 @@ class LinkTokens:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        # A link is opened several times within moments: by scanners, previewers, the person. What
-        # failed is not kept, so junk can't push out what is good.
+        # A link is opened several times within moments: by scanners, previewers, the person. Only
+        # whole tokens that verified are kept: neither junk nor spellings push out what is good.
         self._verified = lru_cache(_REMEMBERED)(self._verify)
 
     def issue(self, link: Link, purpose: Purpose = Purpose.LINK) -> str:
@@ -155,7 +155,7 @@ class LinkTokens:
 
         Raises MalformedToken, BadSignature, or ExpiredToken (which names the campaign).
         """
-        reading = self._verified(text)
+        reading = self.read_ignoring_expiry(text)
         if now >= reading.link.expires_at:
             raise ExpiredToken(reading.link.campaign)
         return reading
@@ -165,21 +165,22 @@ class LinkTokens:
 
         Raises MalformedToken or BadSignature.
         """
-        return self._verified(text)
-
-    def _verify(self, text: str) -> Reading:
         shaped = False
         for candidate in _candidates(text):
             shaped = True
-            for purpose in (Purpose.LINK, Purpose.DECOY):
-                try:
-                    payload = self._keyring.verify(purpose, candidate)
-                except BadSignature:
-                    continue
-                return Reading(_parse(payload), purpose is Purpose.DECOY, candidate)
+            try:
+                return self._verified(candidate)
+            except BadSignature:
+                continue
         if shaped:
             raise BadSignature("no key in use signed this token")
         raise MalformedToken("this is not shaped like a token")
+
+    def _verify(self, token: str) -> Reading:
+        try:
+            return Reading(_parse(self._keyring.verify(Purpose.LINK, token)), False, token)
+        except BadSignature:
+            return Reading(_parse(self._keyring.verify(Purpose.DECOY, token)), True, token)
 
 
 class _HmacSha256(SigningAlgorithm):

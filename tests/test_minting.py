@@ -4,6 +4,7 @@ Whatever happens: a person gets a page with a way on, and no link ever has two o
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -263,6 +264,36 @@ async def test_a_customer_who_is_gone_can_still_pay(stack: Stack) -> None:
     await one_open_session(stack)
 
 
+async def test_a_campaign_that_updates_customers_takes_links_without_one(stack: Stack) -> None:
+    await stack.campaign(destination={"params": {"customer_update": {"address": "auto"}}})
+    for link in (stack.link(), stack.link(customer="cus_deleted1")):
+        assert (await stack.get(stack.path(link))).status == 303
+
+
+async def test_a_lost_answer_and_a_customer_who_is_gone_in_one_visit(hasty: Stack) -> None:
+    await hasty.campaign()
+    await hasty.fault(mode="drop")
+    assert (await hasty.get(hasty.path(hasty.link(customer="cus_deleted1")))).status == 303
+    await one_open_session(hasty)
+
+
+async def test_an_attempt_that_asked_nothing_begins_when_it_is_taken_up(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.campaign()
+    link = stack.link()
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.gateway.store.links, "arm", away)
+        assert is_busy(await stack.get(stack.path(link)))
+    await stack.control("POST", "clock", {"offset": 300})
+    monkeypatch.setattr(scripts, "ENTER", later(scripts.ENTER, 300_000))
+    assert (await stack.get(stack.path(link))).status == 303
+
+
 async def test_no_person_is_named_to_the_operator(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -283,8 +314,10 @@ async def test_no_person_is_named_to_the_operator(
 async def test_a_proxys_refusal_is_no_word_of_stripes(hasty: Stack) -> None:
     """An HTML page with any status: a firewall, a load balancer, Stripe's own edge."""
 
+    bodies = itertools.cycle(["<html>no</html>", '{"error": "x"}', '{"error": []}', "null", "7"])
+
     async def page(request: web.Request) -> web.Response:
-        return web.Response(status=int(request.match_info["status"]), text="<html>no</html>")
+        return web.Response(status=int(request.match_info["status"]), text=next(bodies))
 
     proxy = web.Application()
     proxy.router.add_route("*", "/{status}/{rest:.*}", page)
@@ -293,10 +326,10 @@ async def test_a_proxys_refusal_is_no_word_of_stripes(hasty: Stack) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     try:
-        for status in (304, 403, 407, 429):
+        for status in (304, 403, 407, 429) * 5:
             api = StripeAPI("sk_test_1", base=f"http://127.0.0.1:{port}/{status}", timeout_s=0.5)
             with pytest.raises(DestinationBusy) as caught:
-                await api.create_session({}, "k", Deadline.after(0.6), asked_before=False)
+                await api.create_session({}, "k", Deadline.after(0.1), asked_before=False)
             assert not caught.value.settled
             await api.close()
     finally:

@@ -135,6 +135,14 @@ def test_a_token_mangled_by_mail_still_resolves(mangled: str) -> None:
     assert reading.token == TOKEN
 
 
+def test_spellings_of_a_token_are_not_remembered_one_by_one() -> None:
+    reading = LinkTokens(Keyring([NEW]))
+    token = reading.issue(LINK)
+    for number in range(50):
+        reading.read(f"{token}.{number}", NOW)
+    assert reading._verified.cache_info().currsize == 1
+
+
 @pytest.mark.parametrize(
     "junk",
     [

@@ -125,6 +125,8 @@ async def test_what_is_signed_but_no_event_is_refused(stack: Stack) -> None:
         ("currency", '"\\ud800"'),
         ("id", '"\\ud800"'),
         ("url", "7"),
+        ("metadata", '"text"'),
+        ("metadata", "[1]"),
         ("metadata", '{"linkgate_link": "{x}", "linkgate_campaign": "spring"}'),
         ("metadata", '{"linkgate_link": 7, "linkgate_campaign": "spring"}'),
     ],

@@ -158,8 +158,11 @@ def parameters(
         params["customer"] = link.customer
         params.pop("customer_email", None)
         params.pop("customer_creation", None)
-    elif private.get("email"):
-        params["customer_email"] = private["email"]
+    else:
+        # Stripe refuses it without a customer; a link without one must not be shut out by it.
+        params.pop("customer_update", None)
+        if private.get("email"):
+            params["customer_email"] = private["email"]
     return params
 
 

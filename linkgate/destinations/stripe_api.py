@@ -180,7 +180,7 @@ class StripeAPI:
         while True:
             try:
                 async with asyncio.timeout(min(self._timeout_s, max(deadline.left, 0.01))):
-                    return _read(await call(), read)
+                    return _read(await _answer(call), read)
             except Exception as error:
                 wait = _wait(error, pause, safe=safe)
                 if wait is None:
@@ -193,6 +193,14 @@ class StripeAPI:
                 log.info("asking Stripe again in %.2f s: %s", wait, _words(error))
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _answer(call: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        return await call()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # stripe-python stumbles over an error that isn't shaped like Stripe's: a proxy's.
+        raise _Meaningless(repr(error)) from error
 
 
 def _read(answer: Any, read: Callable[[Mapping[str, Any]], T]) -> T:

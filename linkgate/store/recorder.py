@@ -136,14 +136,16 @@ class Recorder:
             await self._write_visits(batch, names[start : start + size])
         self._writing = None
 
-    async def _call(self, script: Script, names: list[str], args: list[str | int]) -> None:
+    async def _call(self, script: Script, names: list[str], args: list[str | int]) -> bool:
         try:
             await self._connection.script(script, names, args)
         except StoreUnavailable:
             raise
         except Exception:
             # A foreign value under one of our keys: it must not cost what stands beside it.
-            log.exception("a batch's part can't be recorded, and is let go")
+            log.exception("a batch's part can't be recorded")
+            return False
+        return True
 
     async def _write_visits(self, batch: _Batch, names: Sequence[str]) -> None:
         touched: list[str] = []
@@ -155,6 +157,12 @@ class Recorder:
             known = (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
             rows.append((*known, [visit_line(visit) for visit in visits]))
         text = msgspec.json.encode(rows).decode()
-        await self._call(scripts.RECORD, touched, [self._visits_kept, text])
+        done = await self._call(scripts.RECORD, touched, [self._visits_kept, text])
+        if not done and len(names) > 1:
+            # One link's foreign value must not cost its neighbours; what went through is known by
+            # its visits' ids.
+            for name in names:
+                await self._write_visits(batch, [name])
+            return
         for name in names:
             batch.size -= len(batch.visits.pop(name))

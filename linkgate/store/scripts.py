@@ -77,6 +77,10 @@ elseif ARGV[6] ~= '' then
                 'request', '')
             redis.call('HDEL', KEYS[1], 'spent_at')
             known[10], known[12] = '', nil
+        elseif (known[10] or '') == '' then
+            -- Nothing was asked yet: the attempt begins now, or its times would be too old to ask.
+            at = now
+            redis.call('HSET', KEYS[1], 'attempt_at', at)
         end
         redis.call('HSET', KEYS[1], 'lease', ARGV[6], 'lease_until', now + tonumber(ARGV[7]))
         answer[1], answer[3], answer[4], answer[5] = 'claimed', text or '', attempt, at

@@ -138,6 +138,21 @@ async def test_a_foreign_value_costs_only_itself(
     assert await connection.client.llen(keys.visits(link().id)) == 1
 
 
+async def test_a_links_foreign_value_costs_no_other_link(
+    recording: Recorder, connection: Connection
+) -> None:
+    await connection.client.set(keys.visits(link(3).id), "no list")
+    for number in range(6):
+        recording.visit(link(number), link(number).id, visit(f"v{number}"))
+    await recording.flush()
+    store = Links(connection, visits_kept=5, retention_s=3600)
+    for number in (0, 1, 2, 4, 5):
+        row = await store.read(link(number).id)
+        assert row
+        assert [v["id"] for v in row.visits] == [f"v{number}"]
+    assert recording.depth == 0
+
+
 async def test_a_clock_that_steps_back_loses_no_counts(
     recording: Recorder, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

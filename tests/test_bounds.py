@@ -104,6 +104,8 @@ async def served(app: Any) -> AsyncIterator[Served]:
                 peer.writer.close()
             server.stop(at_once=True)
             await task
+            # uvicorn leaves it out when it is to end at once, and the embedded store would stay.
+            await server.lifespan.shutdown()
 
 
 def without_lifespan(app: Any) -> Any:

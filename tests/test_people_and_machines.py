@@ -1,6 +1,7 @@
 """Real Chromium against a real linkgate: who gets a session, and who doesn't."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from linkgate.store.apikeys import Scope
 from linkgate.tokens import Link
-from tests.stack import CHROME, Stack, embedded
+from tests.stack import CHROME, PRICE, SCANNER, Stack, embedded
 
 T = TypeVar("T")
 
@@ -91,25 +93,54 @@ def person(chromium: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def test_a_person_clicks_pays_and_the_webhook_says_so(
-    gate: Threaded, person: BrowserContext
-) -> None:
-    link, url = gate.link()
+def test_from_the_api_to_the_webhook(gate: Threaded, person: BrowserContext) -> None:
+    """The main job: made by the API, opened by a scanner and a person, paid, known as paid."""
+
+    async def ask(stack: Stack, method: str, path: str, body: Any = None) -> Any:
+        _, key = await stack.gateway.store.keys.create("test", [Scope.ADMIN], stack.clock())
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        data = json.dumps(body) if body else None
+        answer = await stack.ask(method, f"/api/v1{path}", headers, data=data)
+        assert answer.status < 300, answer.text
+        return json.loads(answer.text)
+
+    destination = {
+        "kind": "checkout",
+        "mode": "payment",
+        "line_items": [{"price": PRICE, "quantity": 1}],
+        "success_url": "https://shop.example.com/thanks",
+        "cancel_url": "https://shop.example.com/",
+    }
+    campaign = {"slug": "by-api", "name": "Spring sale", "destination": destination}
+    gate.do(lambda stack: ask(stack, "POST", "/campaigns", campaign))
+    wanted = {"campaign": "by-api", "recipient": "r-1001"}
+    link = gate.do(lambda stack: ask(stack, "POST", "/links", wanted))
+    read = f"/links/{link['id']}"
+
+    scanned = gate.do(lambda stack: stack.get(link["url"], SCANNER))
+    assert (scanned.status, gate.sessions()) == (200, [])
+
     page = person.new_page()
-    page.goto(url)
+    page.goto(link["url"])
     [session] = gate.sessions()
     assert page.url.partition("#")[0] == session["url"].partition("#")[0]
     page.route("https://shop.example.com/**", lambda route: route.fulfill(body="thanks"))
     page.get_by_role("button", name="Pay", exact=False).first.click()
     page.wait_for_url("https://shop.example.com/thanks")
 
-    async def paid(stack: Stack) -> None:
+    async def paid(stack: Stack) -> Any:
         async with asyncio.timeout(10):
-            while (await stack.row(link)).fields.get("done") != "paid":
+            while (shown := await ask(stack, "GET", read))["state"] != "paid":
                 await asyncio.sleep(0.05)
+        return shown
 
-    gate.do(paid)
-    page.goto(url)
+    shown = gate.do(paid)
+    assert [one["state"] for one in shown["sessions"]] == ["paid"]
+    verdicts = [(visit["verdict"], visit["decision"]) for visit in reversed(shown["visits"])]
+    assert verdicts == [("automated", "interstitial"), ("human", "mint")]
+    assert all(visit["evidence"] for visit in shown["visits"])
+
+    page.goto(link["url"])
     expect(page.locator("form")).to_have_count(0)
     assert len(gate.sessions()) == 1
 

@@ -83,7 +83,6 @@ class Event:
 
     id: str
     type: str
-    created_at: int
     link: str
     campaign: str
     session: Session
@@ -112,7 +111,7 @@ def read_event(data: Any) -> Event | None:
     known = read_session(session)
     if data["type"] == "checkout.session.async_payment_failed":
         known = replace(known, state=SessionState.FAILED)
-    return Event(_text(data["id"]), data["type"], _whole(data["created"]), link, campaign, known)
+    return Event(_text(data["id"]), data["type"], link, campaign, known)
 
 
 def read_session(data: Mapping[str, Any]) -> Session:

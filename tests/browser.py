@@ -39,6 +39,8 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
         missing = "Chromium is missing: install it or name it in LINKGATE_CHROMIUM"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
+        # The README promises a test run on a machine with only Python and pip, and a browser can't
+        # be had from pip. Where it matters, in CI, its absence has failed above.
         pytest.skip(missing)
     with sync_playwright() as playwright:
         # Between the calls of the sync API this is the loop that Playwright has marked.

@@ -55,16 +55,13 @@ class Campaigns:
 
     def peek(self, slug: str) -> Campaign | None:
         """Return the campaign if a fresh copy is at hand; never waits."""
-        cached = self._cache.get(slug)
-        if cached and self._monotonic() - cached.at < FRESH_SECONDS:
-            return cached.campaign
-        return None
+        cached = self._cached(slug, FRESH_SECONDS)
+        return cached.campaign if cached else None
 
     async def get(self, slug: str) -> Campaign | None:
         """Return a campaign, at most FRESH_SECONDS old, or older if the store is away."""
-        cached = self._cache.get(slug)
-        if cached and self._monotonic() - cached.at < FRESH_SECONDS:
-            return cached.campaign
+        if fresh := self._cached(slug, FRESH_SECONDS):
+            return fresh.campaign
         task = self._loading.get(slug)
         if task is None:
             task = self._loading[slug] = asyncio.create_task(self._load(slug))
@@ -73,9 +70,13 @@ class Campaigns:
             # One visitor who leaves must not cancel the load that the others wait for.
             return await asyncio.shield(task)
         except StoreUnavailable:
-            if cached and self._monotonic() - cached.at < STALE_SECONDS:
-                return cached.campaign
+            if stale := self._cached(slug, STALE_SECONDS):
+                return stale.campaign
             raise
+
+    def _cached(self, slug: str, seconds: float) -> _Cached | None:
+        cached = self._cache.get(slug)
+        return cached if cached and self._monotonic() - cached.at < seconds else None
 
     async def read(self, slug: str) -> Campaign:
         """Return a campaign as the store has it now; raises NotFound."""

@@ -7,6 +7,7 @@ a scanner's worst request still has to get an answer.
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,31 @@ CHAIN_LIMIT = 2048
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+
+class Press(msgspec.Struct, frozen=True, gc=False):
+    """How the interstitial's form was sent, as the page's own script and the challenge tell it.
+
+    The challenge is signed; what the script says is the visitor's own word, and only good against
+    him.
+    """
+
+    dwell: float | None = None
+    """Seconds from the page's making to its sending; None without a good challenge."""
+    ran: bool = False
+    """The page's script ran. If it did not, the following say nothing."""
+    pressed: bool = False
+    """The button was pressed, rather than the form sent by a script."""
+    trusted: bool = False
+    """The browser says that a person's input caused the press (`isTrusted`)."""
+    driven: bool = False
+    """The browser says that a program drives it (`navigator.webdriver`)."""
+    visible: float = 0.0
+    """Seconds for which the page was visible before the press."""
+    second: bool = False
+    """The second button was used, which no person can see."""
+    repeat: bool = False
+    """It comes from the busy page, which sends by itself for somebody who was let in before."""
 
 
 # A msgspec.Struct is made in a tenth of the time that a frozen dataclass of this size takes.
@@ -49,10 +75,21 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
     secure: bool = False
     """The visitor spoke https to the outermost trusted hop."""
     address: str = ""
-    """The visitor's address after trusted proxies; empty when no trusted hop names one, in which
-    case nothing may be counted by it."""
+    """The visitor's address after trusted proxies; empty when no trusted hop names one."""
+    address_known: bool = True
+    """The address is the visitor's own: a trusted proxy named it, or it is on the public internet.
+    A private peer may be a proxy nobody told us of, or a container's bridge, with everybody behind
+    it: nothing may be counted by it."""
     decoy: bool = False
     """The visit opened a decoy, a link that no person can see."""
+    sent_at: float | None = None
+    """When the e-mail went out, in Unix seconds: the link's time, else the campaign's."""
+    scan_seconds: float = 600.0
+    """How long after that scanners are at work; the campaign's."""
+    known_device: bool = False
+    """The visit carries a good cookie of a browser that confirmed before."""
+    press: Press | None = None
+    """How the interstitial's form was sent; None for anything but a POST."""
 
 
 # Header name -> field of Signals and the most bytes that are kept of it.
@@ -84,6 +121,14 @@ _WANTED: dict[bytes, tuple[str, int]] = {
         b"host",
     )
 }
+# Not ip_address.is_private: that takes documentation's ranges in, and leaves carriers' NAT out.
+_PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
 _CHAINS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
 
 
@@ -135,7 +180,7 @@ def gather(
     Lines of one header are joined (RFC 9110, 5.3): a second line must not hide what it says.
     `peer` is the address at the other end of the connection, `scheme` what the server spoke.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     chains: dict[bytes, bytes] = {}
     trusted = proxies.trusts(normalise(peer)) if proxies else False
     for name, value in headers:
@@ -156,7 +201,14 @@ def gather(
         address, secure = _through(chains, normalise(peer), scheme, proxies)
     else:
         address, secure = normalise(peer), scheme == "https"
-    return Signals(method=method[:16], secure=secure, address=address, decoy=decoy, **found)
+    return Signals(
+        method=method[:16],
+        secure=secure,
+        address=address,
+        address_known=bool(address) and (bool(chains) or not is_private(address)),
+        decoy=decoy,
+        **found,
+    )
 
 
 def _through(
@@ -221,6 +273,27 @@ def normalise(address: str) -> str:
     """
     parsed = _parse(address)
     return "" if parsed is None else parsed.compressed
+
+
+@lru_cache(maxsize=16_384)
+def is_private(address: str) -> bool:
+    """Whether an address is this machine's or a private network's (RFC 1918, 4193, 3927, 6598)."""
+    parsed = _parse(address)
+    return parsed is not None and any(
+        parsed.version == network.version and parsed in network for network in _PRIVATE
+    )
+
+
+@lru_cache(maxsize=16_384)
+def neighbourhood(address: str) -> str:
+    """The network that one visitor's addresses share: /24 for IPv4, /64 for IPv6; junk is "".
+
+    Only for counting within seconds; what is stored for longer is `truncate`d.
+    """
+    parsed = _parse(address)
+    if parsed is None:
+        return ""
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
 
 
 @lru_cache(maxsize=16_384)

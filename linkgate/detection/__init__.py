@@ -7,21 +7,28 @@ finding, and their order doesn't matter. docs/detection.md says of each what, wh
 from linkgate.detection import consistency, declared, person, traps
 from linkgate.detection.agents import UserAgent, read_agent
 from linkgate.detection.declared import prefetching
-from linkgate.detection.rules import Finding, HeaderRule, Rule, Ruleset, Shape, VisitRule
-from linkgate.detection.verdict import Evidence, History, Kind, Standing, Verdict, conclude
+from linkgate.detection.history import History, Limits, Sighting
+from linkgate.detection.networks import Networks
+from linkgate.detection.rules import Finding, HeaderRule, Rule, Ruleset, Scene, Shape, VisitRule
+from linkgate.detection.verdict import Authority, Evidence, Kind, Standing, Verdict, conclude
 from linkgate.signals import Signals
 
 __all__ = [
     "NOTHING_KNOWN",
     "RULES",
+    "Authority",
     "Evidence",
     "Finding",
     "HeaderRule",
     "History",
     "Kind",
+    "Limits",
+    "Networks",
     "Rule",
     "Ruleset",
+    "Scene",
     "Shape",
+    "Sighting",
     "Standing",
     "UserAgent",
     "Verdict",
@@ -35,8 +42,8 @@ __all__ = [
 
 RULES = Ruleset(
     (
-        HeaderRule("method", declared.method),
-        HeaderRule("prefetch", declared.prefetch),
+        HeaderRule("method", declared.method, Authority.LAW),
+        HeaderRule("prefetch", declared.prefetch, Authority.LAW),
         HeaderRule("preview", declared.preview),
         HeaderRule("agent-missing", declared.agent_missing),
         HeaderRule("agent-absurd", declared.agent_absurd),
@@ -61,7 +68,7 @@ RULES = Ruleset(
         HeaderRule("fetch-metadata-frame", consistency.fetch_metadata_frame),
         HeaderRule("navigation", person.navigation),
         HeaderRule("plain-navigation", person.plain_navigation),
-        VisitRule("decoy", traps.decoy),
+        VisitRule("decoy", traps.decoy, Authority.LAW),
     )
 )
 

@@ -2,7 +2,7 @@
 
 There are two sorts. A header rule sees only `Shape`, the headers that repeat from visit to visit,
 so that its findings can be kept and looked up when a scanner sends the same headers again. A visit
-rule sees everything, the history and the time included, and runs on every visit.
+rule sees the whole `Scene`, the history and the time included, and runs on every visit.
 """
 
 import re
@@ -13,7 +13,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from linkgate.detection.agents import UserAgent, read_agent
-from linkgate.detection.verdict import Evidence, History, Kind, Standing, Verdict, conclude
+from linkgate.detection.history import History, Limits
+from linkgate.detection.networks import Networks
+from linkgate.detection.verdict import Authority, Evidence, Kind, Standing, Verdict, conclude
 from linkgate.signals import Signals
 
 # A shape holds some 4 kB at its hostile worst (clamped headers), so that this is 32 MB at most.
@@ -61,8 +63,19 @@ class Finding:
     kind: Kind | None = None
 
 
+class Scene(NamedTuple):
+    """Everything that a visit rule may look at. `now` is in seconds since the epoch."""
+
+    signals: Signals
+    agent: UserAgent
+    history: History
+    now: float
+    limits: Limits
+    networks: Networks
+
+
 HeaderExamination = Callable[[Shape, UserAgent], Finding | None]
-VisitExamination = Callable[[Signals, UserAgent, History, float], Finding | None]
+VisitExamination = Callable[[Scene], Finding | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +84,16 @@ class HeaderRule:
 
     name: str
     examine: HeaderExamination
+    authority: Authority = Authority.RULE
 
 
 @dataclass(frozen=True, slots=True)
 class VisitRule:
-    """A rule about the visit as a whole: address, decoy, history, time."""
+    """A rule about the visit as a whole: address, decoy, press, history, time."""
 
     name: str
     examine: VisitExamination
+    authority: Authority = Authority.RULE
 
 
 Rule = HeaderRule | VisitRule
@@ -98,13 +113,21 @@ def is_local(host: str) -> bool:
 
 
 class Ruleset:
-    """Rules that judge together. All of them run on every visit, and their order doesn't matter.
+    """Rules that judge together, with their thresholds and the networks that they know.
 
-    Raises ValueError when two rules have one name: their evidence could not be told apart.
+    All of them run on every visit, and their order doesn't matter. Raises ValueError when two rules
+    have one name: their evidence could not be told apart.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        limits: Limits | None = None,
+        networks: Networks | None = None,
+    ) -> None:
         self.rules = tuple(rules)
+        self.limits = limits or Limits()
+        self.networks = networks or Networks()
         names = [rule.name for rule in self.rules]
         for name in names:
             if names.count(name) > 1:
@@ -117,10 +140,11 @@ class Ruleset:
         """Run every rule on the visit and conclude from all of their evidence."""
         verdict = self._read_shape((*_header_fields(signals), is_local(signals.host)))
         agent = read_agent(signals.user_agent)
+        scene = Scene(signals, agent, history, now, self.limits, self.networks)
         more = [
-            Evidence(rule.name, finding.points_to, finding.reason, finding.kind)
+            _evidence(rule, finding)
             for rule in self._visit_rules
-            if (finding := rule.examine(signals, agent, history, now)) is not None
+            if (finding := rule.examine(scene)) is not None
         ]
         return conclude((*verdict.evidence, *more)) if more else verdict
 
@@ -128,7 +152,11 @@ class Ruleset:
         shape = Shape._make(fields)
         agent = read_agent(shape.user_agent)
         return conclude(
-            Evidence(rule.name, finding.points_to, finding.reason, finding.kind)
+            _evidence(rule, finding)
             for rule in self._header_rules
             if (finding := rule.examine(shape, agent)) is not None
         )
+
+
+def _evidence(rule: Rule, finding: Finding) -> Evidence:
+    return Evidence(rule.name, finding.points_to, finding.reason, finding.kind, rule.authority)

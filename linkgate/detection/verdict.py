@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Standing(StrEnum):
@@ -27,6 +27,17 @@ class Kind(StrEnum):
     CRAWLER = "crawler"
 
 
+class Authority(IntEnum):
+    """Whose word a piece of evidence is. The highest that has something to say decides alone."""
+
+    #: linkgate's own rules.
+    RULE = 0
+    #: The operator's rules, from the configuration.
+    OPERATOR = 1
+    #: What never mints, whatever anyone says: a HEAD probe, a prefetch, a decoy.
+    LAW = 2
+
+
 _PRECEDENCE = {kind: place for place, kind in enumerate(Kind)}
 _WEIGHT = {Standing.AUTOMATED: 0, Standing.SUSPECT: 1, Standing.HUMAN: 2}
 
@@ -41,6 +52,7 @@ class Evidence:
     points_to: Standing
     reason: str
     kind: Kind | None = None
+    authority: Authority = Authority.RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,6 @@ class Verdict:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """What is remembered about a link and its surroundings at the time of a visit."""
-
-
 def narrowest(kinds: Iterable[Kind]) -> Kind:
     """The kind that tells most; a machine of which nothing more is known is a tool."""
     return min(kinds, key=_PRECEDENCE.__getitem__, default=Kind.TOOL)
@@ -65,13 +72,16 @@ def narrowest(kinds: Iterable[Kind]) -> Kind:
 def conclude(evidence: Iterable[Evidence]) -> Verdict:
     """The verdict that all the evidence amounts to; the order in which it comes doesn't matter.
 
+    0. Only evidence of the highest authority there is counts: the laws', else the operator's own
+       rules', else linkgate's rules'. All of it is kept.
     1. Anything that shows a machine: automated.
     2. Else anything that doesn't fit a person's browser: suspect.
     3. Else something that positively shows a person's browser: human.
     4. Else, with nothing known either way: suspect.
     """
     ordered = tuple(sorted(evidence, key=lambda e: (_WEIGHT[e.points_to], e.rule, e.reason)))
-    found = {e.points_to for e in ordered}
+    highest = max((e.authority for e in ordered), default=Authority.RULE)
+    found = {e.points_to for e in ordered if e.authority is highest}
     if Standing.AUTOMATED in found:
         kind = narrowest(e.kind for e in ordered if e.kind is not None)
         return Verdict(Standing.AUTOMATED, kind, ordered)

@@ -17,6 +17,7 @@ from linkgate.detection import (
     History,
     Kind,
     Ruleset,
+    Scene,
     Shape,
     Standing,
     UserAgent,
@@ -90,9 +91,9 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_visit_rules_see_history_and_time_and_are_never_remembered() -> None:
     seen: list[tuple[History, float]] = []
 
-    def note(s: Signals, agent: UserAgent, history: History, now: float) -> Finding | None:
-        seen.append((history, now))
-        return Finding(Standing.SUSPECT, "odd second") if now % 2 else None
+    def note(scene: Scene) -> Finding | None:
+        seen.append((scene.history, scene.now))
+        return Finding(Standing.SUSPECT, "odd second") if scene.now % 2 else None
 
     rules = Ruleset([*RULES.rules, VisitRule("note", note)])
     signals = visit(CASES[0])

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from linkgate.detection import RULES, Finding, HeaderRule, Shape, Standing, VisitRule, read_agent
 from linkgate.detection.declared import prefetching
-from linkgate.detection.verdict import History, Kind
+from linkgate.detection.verdict import Kind
 from linkgate.signals import Signals
+from tests.detection.scenes import scene
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -342,10 +343,10 @@ def test_must_pass(name: str, shape: Shape) -> None:
 
 def test_decoy() -> None:
     rule = VISIT_RULES["decoy"]
-    caught = rule.examine(Signals(decoy=True), read_agent(CHROME), History(), 0.0)
+    caught = rule.examine(scene(Signals(decoy=True)))
     assert caught is not None
     assert (caught.points_to, caught.kind) == (Standing.AUTOMATED, Kind.SCANNER)
-    assert rule.examine(Signals(decoy=False), read_agent(CHROME), History(), 0.0) is None
+    assert rule.examine(scene(Signals(decoy=False))) is None
 
 
 def test_prefetching_is_asked_of_signals_too() -> None:

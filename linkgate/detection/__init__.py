@@ -4,9 +4,10 @@ One function per rule, one line per rule below. Every rule runs on every visit, 
 finding, and their order doesn't matter. docs/detection.md says of each what, why and from where.
 """
 
-from linkgate.detection import consistency, declared, person, traps
+from linkgate.detection import consistency, declared, person, timing, traps
 from linkgate.detection.agents import UserAgent, read_agent
 from linkgate.detection.declared import prefetching
+from linkgate.detection.hindsight import Doubt, hindsight
 from linkgate.detection.history import History, Limits, Sighting
 from linkgate.detection.networks import Networks
 from linkgate.detection.rules import Finding, HeaderRule, Rule, Ruleset, Scene, Shape, VisitRule
@@ -17,6 +18,7 @@ __all__ = [
     "NOTHING_KNOWN",
     "RULES",
     "Authority",
+    "Doubt",
     "Evidence",
     "Finding",
     "HeaderRule",
@@ -34,6 +36,7 @@ __all__ = [
     "Verdict",
     "VisitRule",
     "conclude",
+    "hindsight",
     "judge",
     "prefetching",
     "read_agent",
@@ -69,6 +72,12 @@ RULES = Ruleset(
         HeaderRule("navigation", person.navigation),
         HeaderRule("plain-navigation", person.plain_navigation),
         VisitRule("decoy", traps.decoy, Authority.LAW),
+        VisitRule("decoy-link", traps.decoy_link),
+        VisitRule("decoy-address", traps.decoy_address),
+        VisitRule("scan-window", timing.scan_window),
+        VisitRule("twin", timing.twin),
+        VisitRule("burst-address", timing.burst_address),
+        VisitRule("burst-network", timing.burst_network),
     )
 )
 

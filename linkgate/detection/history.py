@@ -26,7 +26,7 @@ class History:
     link: tuple[Sighting, ...] = ()
     """Earlier visits to the same link, from anywhere."""
     network: tuple[Sighting, ...] = ()
-    """Earlier visits to any link from the visitor's network, the address's own included."""
+    """Earlier visits to other links from the visitor's network, the address's own included."""
     link_decoy: float | None = None
     """Seconds since the link's decoy was opened, if it was lately."""
     address_decoy: float | None = None

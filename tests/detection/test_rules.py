@@ -312,6 +312,10 @@ DOUBT = {
     "encoding-missing",
     "fetch-metadata-missing",
     "fetch-metadata-frame",
+    "scan-window",
+    "twin",
+    "burst-address",
+    "burst-network",
 }
 
 

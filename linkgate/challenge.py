@@ -1,4 +1,6 @@
-"""The interstitial's signed challenge: proof that a press belongs to a page that we showed.
+"""The interstitial's signed challenge, and what else its form says of the press.
+
+The challenge proves that a press belongs to a page that we showed.
 
 A challenge names its link, so one taken from another link's page is worth nothing; it names its
 time, so an old one is worth nothing; and it is signed, so none can be made up. It is not used up by
@@ -6,11 +8,20 @@ a press: a double click must not lock anyone out, and the single flight of minti
 repeated presses to one session.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from linkgate.errors import BadSignature
+from linkgate.signals import Press
 from linkgate.tokens import Keyring, Purpose
+
+#: The script writes some forty characters.
+GESTURE_LIMIT = 256
+#: In seconds. A challenge is stale long before.
+SEEN_LIMIT = 86_400.0
+
+_SEEN = re.compile(r"seen=([0-9]+)")
 
 
 class Origin(StrEnum):
@@ -66,3 +77,36 @@ def read(
     if abs(now - challenge.issued_at) > max_age:
         return Refusal.STALE
     return challenge
+
+
+def read_press(confirmation: Challenge | Refusal, gesture: str, second: bool, now: float) -> Press:
+    """Return how the form was sent, from its challenge as `read` and its other two fields.
+
+    `gesture` is what web/static/press.js wrote: `ran`, then at the press `pressed`, `trusted`,
+    `driver` and `seen=` with milliseconds. `second` says that the second button was used. Total:
+    what the script can't have written is passed over.
+
+    A challenge that another gateway, whose clock is ahead, dated later than `now` says nothing of
+    the dwell, so that a person is not taken for hasty. A clock ahead by less than the person's stay
+    shortens the dwell, but not twice: the page that then comes is dated by the slower clock.
+    """
+    dwell, repeat = None, False
+    if isinstance(confirmation, Challenge):
+        repeat = confirmation.origin is Origin.BUSY
+        if confirmation.issued_at <= now:
+            dwell = now - confirmation.issued_at
+    words = gesture[:GESTURE_LIMIT].split()
+    if "ran" not in words:
+        return Press(dwell=dwell, second=second, repeat=repeat)
+    seen = [int(match[1]) / 1000 for word in words if (match := _SEEN.fullmatch(word))]
+    return Press(
+        dwell=dwell,
+        ran=True,
+        pressed="pressed" in words,
+        trusted="trusted" in words,
+        driven="driver" in words,
+        # Said twice, the shorter holds: the word is only good against whoever gives it.
+        visible=min((*seen, SEEN_LIMIT)) if seen else 0.0,
+        second=second,
+        repeat=repeat,
+    )

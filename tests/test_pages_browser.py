@@ -3,25 +3,17 @@
 import asyncio
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
-from linkgate import web
 from linkgate.pages import SIMPLE, Brand, Page, Pages
 from linkgate.pages.brand import contrast
+from tests.hosting import Host
 
-SCRIPT = Path(web.__file__).parent / "static" / "retry.js"
-LOGO = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40"><path d="M0 0h80v40z"/></svg>'
-)
 BRAND = Brand("Fernhill Books", "#0b7a5b", "/brand/logo", "help@fernhill.example")
 LANGUAGES = ("de", "en", "es", "fr", "ja", "pt")
 # Every violation of the page's policy, kept for the test to read.
@@ -32,59 +24,6 @@ document.addEventListener("securitypolicyviolation",
 """
 # The script's own sends, counted and not sent: a POST on its way could be missed by a quick test.
 COUNT = "window.sent = 0; HTMLFormElement.prototype.submit = () => { window.sent += 1; };"
-
-
-class Host:
-    """Serves given pages on loopback, answers each POST with a redirect, and keeps what came."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, Page] = {}
-        self.posted: list[tuple[str, dict[str, list[str]]]] = []
-        self.gotten: list[str] = []
-        self.redirect = "/arrived"
-        host = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                host.gotten.append(self.path)
-                page = host.pages.get(self.path)
-                if page is not None:
-                    self.answer(
-                        page.status, page.body, [(k.decode(), v.decode()) for k, v in page.headers]
-                    )
-                elif self.path == "/brand/logo":
-                    self.answer(200, LOGO, [("content-type", "image/svg+xml")])
-                elif self.path == "/static/retry.js":
-                    self.answer(200, SCRIPT.read_bytes(), [("content-type", "text/javascript")])
-                elif self.path == "/nothing":
-                    self.answer(204, b"", [])
-                elif self.path == "/arrived":
-                    self.answer(200, b"<h1>Arrived</h1>", [("content-type", "text/html")])
-                else:
-                    self.answer(404, b"", [])
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                host.posted.append((self.path, parse_qs(body)))
-                self.answer(303, b"", [("location", host.redirect)])
-
-            def answer(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -197,14 +136,16 @@ def test_a_press_by_keyboard_posts_the_challenge(host: Host, tab: Tab) -> None:
     assert outline == "solid3px"
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/arrived")
-    assert host.posted == [("/l/token", {"challenge": ["signed.one"]})]
+    [(path, form)] = host.posted
+    assert (path, form["challenge"]) == ("/l/token", ["signed.one"])
+    assert form.keys() == {"challenge", "gesture"}
 
 
 def test_looking_at_the_interstitial_sends_nothing(host: Host, tab: Tab) -> None:
     host.pages = {"/l/token": interstitial(Pages(BRAND))}
     tab.goto(f"{host.url}/l/token", wait_until="networkidle")
     assert host.posted == []
-    assert set(host.gotten) <= {"/l/token", "/brand/logo", "/favicon.ico"}
+    assert set(host.gotten) <= {"/l/token", "/static/press.js", "/brand/logo", "/favicon.ico"}
 
 
 @pytest.mark.parametrize("make", [interstitial, busy])

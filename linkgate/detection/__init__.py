@@ -4,7 +4,7 @@ One function per rule, one line per rule below. Every rule runs on every visit, 
 finding, and their order doesn't matter. docs/detection.md says of each what, why and from where.
 """
 
-from linkgate.detection import consistency, declared, person, timing, traps
+from linkgate.detection import consistency, declared, freshness, hints, person, pressing, timing, traps
 from linkgate.detection.agents import UserAgent, read_agent
 from linkgate.detection.declared import prefetching
 from linkgate.detection.hindsight import Doubt, hindsight
@@ -62,13 +62,23 @@ RULES = Ruleset(
         HeaderRule("agent-editor", declared.agent_editor),
         HeaderRule("agent-no-browser", declared.agent_no_browser),
         HeaderRule("hints-headless", declared.hints_headless),
+        HeaderRule("hints-missing", hints.hints_missing),
+        HeaderRule("hints-unexpected", hints.hints_unexpected),
+        HeaderRule("hints-version", hints.hints_version),
+        HeaderRule("hints-platform", hints.hints_platform),
+        HeaderRule("hints-mobile", hints.hints_mobile),
+        HeaderRule("hints-brand", hints.hints_brand),
+        HeaderRule("hints-unbranded", hints.hints_unbranded),
         HeaderRule("accept-missing", consistency.accept_missing),
         HeaderRule("accept-no-page", consistency.accept_no_page),
+        HeaderRule("accept-not-its-own", consistency.accept_not_its_own),
         HeaderRule("language-missing", consistency.language_missing),
         HeaderRule("encoding-missing", consistency.encoding_missing),
         HeaderRule("fetch-metadata-missing", consistency.fetch_metadata_missing),
         HeaderRule("fetch-metadata-no-page", consistency.fetch_metadata_no_page),
         HeaderRule("fetch-metadata-frame", consistency.fetch_metadata_frame),
+        HeaderRule("fetch-metadata-early", consistency.fetch_metadata_early),
+        HeaderRule("stale-browser", freshness.stale_browser),
         HeaderRule("navigation", person.navigation),
         HeaderRule("plain-navigation", person.plain_navigation),
         VisitRule("decoy", traps.decoy, Authority.LAW),
@@ -78,6 +88,13 @@ RULES = Ruleset(
         VisitRule("twin", timing.twin),
         VisitRule("burst-address", timing.burst_address),
         VisitRule("burst-network", timing.burst_network),
+        VisitRule("press-second-control", pressing.second_control),
+        VisitRule("press-scripted", pressing.scripted),
+        VisitRule("press-driven", pressing.driven),
+        VisitRule("press-unseen", pressing.unseen),
+        VisitRule("press-too-fast", pressing.too_fast),
+        VisitRule("press-unread", pressing.unread),
+        VisitRule("press-real", pressing.real),
     )
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from linkgate.pages.brand import Brand, Contact, dark_shades, light_shades
 from linkgate.pages.document import LAWS, FormPage, Page, Policy, encode
@@ -28,6 +28,8 @@ _HEADER_LIMIT: Final = 256
 # A longer name is cut on the page: the page has to stay small and readable.
 _NAME_LIMIT: Final = 120
 _RETRY_LIMIT: Final = 3600
+_PRESS_SCRIPT: Final = "/static/press.js"
+_RETRY_SCRIPT: Final = "/static/retry.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,10 @@ class Pages:
         self,
         brand: Brand,
         form_origins: Sequence[str] = (),
-        script_url: str = "/static/retry.js",
     ) -> None:
         self._name = _shorten(brand.name)
         self._logo_url = brand.logo_url
         self._reach = brand.reach
-        self._script_url = script_url
         self._languages = read_languages()
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
@@ -111,8 +111,8 @@ class Pages:
         An empty `campaign` (the store can't be asked) leaves the brand's name in its place.
         `session_minutes` is how long the checkout stays open once opened; 0 for a destination that
         is no checkout, and the page then speaks of none. `again` asks kindly for a second press,
-        for when the first one's challenge was stale. Raises `ValueError` if `action` or
-        `challenge` isn't URL-safe.
+        for when the first one confirmed nothing, and says whom to turn to. Raises `ValueError` if
+        `action` or `challenge` isn't URL-safe.
         """
         page = self._interstitial(campaign, lang, session_minutes, again)
         return page.fill(action, challenge)
@@ -152,17 +152,20 @@ class Pages:
         words = {
             "lead": self._say(language, "interstitial", f"lead_{kind}"),
             "again": language.say("interstitial", "again") if again else "",
+            "again_help": self._again_help(language) if again else "",
+            "also": language.say("interstitial", "also"),
             "button": language.say("interstitial", f"button_{kind}"),
             "open": language.say("interstitial", "open", time=time) if timed else "",
             "reuse": language.say("interstitial", "reuse"),
             "why": language.say("interstitial", "why"),
         }
         # Whoever follows links could take a web address for the way on; nobody takes mail for it.
-        mail = self._reach if self._reach and self._reach.is_mail else None
+        mail = self._reach if self._reach and self._reach.is_mail and not again else None
         words["contact"] = self._contact(language, mail)
+        words["script_url"] = _PRESS_SCRIPT
         return FormPage.cut(
             200,
-            self._policy.headers(language.code, form=True),
+            self._policy.headers(language.code, form=True, script=True),
             lambda action, challenge: self._render(
                 "interstitial",
                 language,
@@ -184,7 +187,7 @@ class Pages:
             "now": language.say("busy", "now"),
             "button": language.say("busy", "button"),
             "contact": self._contact(language, self._reach),
-            "script_url": self._script_url,
+            "script_url": _RETRY_SCRIPT,
             "retry_after": str(seconds),
         }
         return FormPage.cut(
@@ -232,15 +235,24 @@ class Pages:
     def _say(self, language: Language, section: str, key: str) -> Markup:
         return language.say(section, key, brand=_isolated(self._name))
 
+    def _again_help(self, language: Language) -> Markup:
+        reach = self._reach
+        if reach is None:
+            return language.say("interstitial", "again_sender")
+        # A web address to read and type, but not to follow; see _render_interstitial.
+        contact = _linked(reach) if reach.is_mail else escape(reach.label)
+        name = _isolated(self._name)
+        return language.say("interstitial", "again_contact", brand=name, contact=contact)
+
     def _contact(self, language: Language, reach: Contact | None) -> Markup:
         if reach is None:
             return Markup()
-        return language.say(
-            "common",
-            "contact",
-            brand=_isolated(self._name),
-            contact=Markup('<a href="{}">{}</a>').format(reach.href, reach.label),
-        )
+        name = _isolated(self._name)
+        return language.say("common", "contact", brand=name, contact=_linked(reach))
+
+
+def _linked(reach: Contact) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(reach.href, reach.label)
 
 
 def _isolated(name: str) -> Markup:

@@ -1,4 +1,4 @@
-"""The few files that pages load: the busy page's script, and the operator's logo."""
+"""The few files that pages load: two scripts, and the operator's logo."""
 
 import mimetypes
 from pathlib import Path
@@ -19,7 +19,10 @@ _HEADERS = {
 
 def handlers(config: Config) -> list[HTTPRouteHandler]:
     """Return the handlers of the files; they are read once, at the start."""
-    served = [_file("/static/retry.js", (_STATIC / "retry.js").read_bytes(), "text/javascript")]
+    served = [
+        _file(f"/static/{name}", (_STATIC / name).read_bytes(), "text/javascript")
+        for name in ("press.js", "retry.js")
+    ]
     if config.brand.logo:
         kind = mimetypes.guess_type(config.brand.logo.name)[0] or "application/octet-stream"
         served.append(_file("/brand/logo", config.brand.logo.read_bytes(), kind))

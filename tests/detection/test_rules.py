@@ -302,7 +302,7 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
 }
 HEADER_RULES = {rule.name: rule for rule in RULES.rules if isinstance(rule, HeaderRule)}
 VISIT_RULES = {rule.name: rule for rule in RULES.rules if isinstance(rule, VisitRule)}
-PERSON = {"navigation", "plain-navigation"}
+PERSON = {"navigation", "plain-navigation", "press-real"}
 DOUBT = {
     "agent-overlong",
     "agent-editor",

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from linkgate.detection.tables import crawler_list, known_names, names_spider, people_names
+from linkgate.detection.tables import crawler_list, names_in, names_spider, people_names
 from linkgate.detection.verdict import Kind
 
 # A user agent is at most 512 characters (signals.USER_AGENT_LIMIT), so that this is some 20 MB.
@@ -52,7 +52,7 @@ _TRIDENT = re.compile(r"MSIE (\d+)|Trident/\d.*rv:(\d+)")
 # semicolon. What comes after is the browser's own again.
 _ANDROID_MODEL = re.compile(
     r"(Android(?: [\d.]+)?;(?: HarmonyOS;)?(?: U;)?(?: [a-z]{2}(?:[-_][A-Za-z]{2,4})?;)?)"
-    r"(?![^;()]*(?:[Bb]ot/|[Ss]pider/|https?:|compatible))[^;()]*"
+    r"(?![^;()]*(?:[Bb]ot/|[Ss]pider/|[Cc]atchpoint|https?:|compatible))[^;()]*"
 )
 # The exact form of the browsers that most people use, once the model and the app's name are gone.
 # No list can have a name in it, so that the lists (most of a millisecond) need not be asked: a
@@ -119,7 +119,7 @@ def _own_words(text: str) -> str:
 
 def _declarations(own: str) -> list[Declaration]:
     """What every list has to say about a user agent's own words."""
-    entries = known_names().find(own.lower()) + crawler_list().find(own)
+    entries = names_in(own) + crawler_list().find(own)
     found = dict.fromkeys(Declaration(entry.table, entry.name, entry.kind) for entry in entries)
     if names_spider(own):
         found[Declaration("user-agents", "a spider", Kind.CRAWLER)] = None

@@ -214,7 +214,13 @@ _OTHER_BROWSER = re.compile(
     r"|iCab|Nokia|SAMSUNG|SEC-|SonyEricsson|Sony|SIE-|LG|MOT-|Motorola|BlackBerry|BB10|HTC|HUAWEI"
     r"|ZTE|Alcatel|PHILIPS|SAGEM|SHARP|Panasonic|SANYO|TCL|Micromax|Spice|Karbonn|LAVA|MAUI|Palm"
     r"|DoCoMo|KDDI|SoftBank|Vodafone|J-PHONE|UP\.Browser|Dorado|Nintendo|PSP|iBall|Lenovo|GIONEE"
-    r"|OPPO|vivo|Xiaomi|Tecno|itel|JioPhone|KaiOS|Bunjalloo|portalmmm|BenQ|Pantech|Amoi|Haier)",
+    r"|OPPO|vivo|Xiaomi|Tecno|itel|JioPhone|KaiOS|Bunjalloo|portalmmm|BenQ|Pantech|Amoi|Haier"
+    r"|IBrowse|Amiga|NCSA_Mosaic"
+    # A model's or an app's name before the rest; a privacy browser cut short; MediaTek's.
+    r"|[A-Z][\w -]{1,24}[ /]Mozilla/5\.0 \(Linux; (?:U; )?Android"
+    r"|(?:Android [\d.]+\) )?AppleWebKit/[\d.]+ \(KHTML, like Gecko\) .*DuckDuckGo/"
+    r"|\w+/[\w./]+ ?\(Linux; U; Android [^)]*\) AppleWebKit/"
+    r"|[^()]{1,60}Android/[\d.]+[^()]*Browser/AppleWebKit)",
     re.IGNORECASE,
 )
 _ENGINE = re.compile(

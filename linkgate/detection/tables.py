@@ -35,6 +35,8 @@ class Entry:
     name: str
     kind: Kind
     pattern: re.Pattern[str]
+    ordinary: bool = False
+    """A word that an app may be called by, and so not asked of a phone's browser."""
 
 
 class Table:
@@ -80,12 +82,39 @@ def known_names() -> Table:
             kind = Kind(item["kind"])
             if "words" in item:
                 expression = any_word(item["words"])
-                worded.append(Entry(name, item["name"], kind, re.compile(expression)))
+                worded.append(_entry(name, item, kind, expression))
                 words.extend(item["words"])
             if "pattern" in item:
-                patterned.append(Entry(name, item["name"], kind, re.compile(item["pattern"])))
+                patterned.append(_entry(name, item, kind, item["pattern"]))
                 patterns.append(item["pattern"])
     return Table(((any_word(words), worded), ("|".join(f"(?:{p})" for p in patterns), patterned)))
+
+
+def _entry(table: str, item: dict[str, Any], kind: Kind, expression: str) -> Entry:
+    return Entry(table, item["name"], kind, re.compile(expression), item.get("ordinary", False))
+
+
+# Phones' and tablets' browsers. An iPad calls itself a Macintosh, and an app's view on it leaves
+# Safari's name out. Where one says "compatible", it is no app.
+_PHONE = re.compile(
+    r"Mozilla/5\.0 \((?!.*compatible;)(?:(?:Linux; (?:U; )?|Mobile; )?"
+    r"(?:Android|iPhone|iPad|iPod|Windows Phone)\b.*(?:AppleWebKit|Gecko)/"
+    r"|Macintosh; Intel Mac OS X [\d_.]+\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\)"
+    r"(?!.* (?:Safari|Chrome)/))"
+)
+
+
+def on_a_phone(text: str) -> bool:
+    """Whether this is the user agent of a phone's or tablet's browser, or of an app's on one: apps
+    add their own names there, which may be any word.
+    """
+    return _PHONE.match(text) is not None
+
+
+def names_in(own: str) -> list[Entry]:
+    """What `TABLES` know of a user agent's own words."""
+    found = known_names().find(own.lower())
+    return [entry for entry in found if not entry.ordinary] if on_a_phone(own) else found
 
 
 def any_word(words: Iterable[str]) -> str:

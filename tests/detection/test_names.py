@@ -1,0 +1,189 @@
+"""Names in user agents: what declares itself is caught, whatever it is called; people pass."""
+
+import pytest
+
+from linkgate.detection import Kind, Standing, judge
+from linkgate.detection.tables import TABLES, on_a_phone, read_data
+from linkgate.signals import Signals
+
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 15; SM-S918B; wv) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Version/4.0 Chrome/155.0.0.0 Mobile Safari/537.36"
+)
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Mobile/15E148"
+)
+IPAD = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Mobile/15E148"
+)
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/156.0.0.0 Safari/537.36"
+)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0{}) Gecko/20100101 Firefox/145.0"
+
+# Names that apps bear, in which a word of the tables is found.
+APPS = (
+    "AuditBoard/1.9",
+    "CHECK24/6.1",
+    "Checkers/4.2",
+    "Classifieds/4.4",
+    "Domain/10.2.1",
+    "Downloader/1.4",
+    "FeedR/1.0",
+    "Feedly/95.1",
+    "Fetch/3.50.0",
+    "Harvest/2.0",
+    "HeadHunter/7.3",
+    "Inoreader/7.9",
+    "Mirror/8.4",
+    "MobileSecurity/10.2",
+    "Overcast/3.0",
+    "PetalSearch/2.0",
+    "PingAn/6.0",
+    "Podcasts/1600.1",
+    "RubyTuesday/3.1",
+    "SearchCraft/3.9",
+    "Skyscanner/7.111",
+    "SurveyMonkey/4.4",
+    "Thumbtack/280.0",
+    "Trip.com/7.90",
+    "VerifyMe/2.2",
+    "axelspringer/1.2",
+    "com.google.android.apps.searchlite",
+    "dnsshop/1.5",
+    "iRobot/5.2",
+)
+
+# Machines by the class of their names; none of these strings is in a list.
+MACHINES = {
+    Kind.CRAWLER: (
+        CHROME + " (compatible; Zorble/1.0)",
+        CHROME + " zorblebot/1.0",
+        CHROME + " (Zorble Agent)",
+        FIREFOX.format("; zorble-agent"),
+        "Mozilla/5.0 (compatible; Zorble)",
+        ANDROID + " (compatible; Zorble/1.0; +https://zorble.example/bot)",
+        ANDROID + " Zorble/1.0 (ops@zorble.example)",
+        IPHONE + " (zorblespider; zorble.example)",
+        CHROME.replace("AppleWebKit", "zorble.com/policy AppleWebKit"),
+        ANDROID.replace("AppleWebKit", "zorble.com/policy AppleWebKit"),
+        CHROME + " Google-Zorble",
+        CHROME + " Zorble-Google",
+        "zorble-fetcher/2.0",
+    ),
+    Kind.MONITOR: (
+        CHROME + " PTST/250101.1",
+        "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.2; Trident/4.0; PTST 2.386)",
+        "Mozilla/5.0 (Linux; U; Android 4.0.2; en-us; Catchpoint) AppleWebKit/534.30 "
+        "(KHTML, like Gecko) Version/4.0 Mobile Safari/534.30",
+        FIREFOX.format("") + " DejaClick/2.9.7.2",
+        CHROME + " ZorbleMonitor/2",
+    ),
+    Kind.TOOL: (
+        "zorble/1.2 libfoo/3.4",
+        "Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B Build/UP1A.231005.007)",
+        "zorble-client 1.0",
+        "okhttp/5.0.0",
+    ),
+    Kind.PREVIEW: ("Zorble/1 CFNetwork/1568.100.1 Darwin/24.0.0", "Zorble Link Preview"),
+}
+
+# People whose user agents are odd: beginnings and names that lists take for machines'.
+PEOPLE = (
+    "AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/155.0.0.0 Mobile DuckDuckGo/5 "
+    "Safari/537.36",
+    "Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/155.0.0.0 Mobile "
+    "DuckDuckGo/5 Safari/537.36",
+    "LG-H815 Mozilla/5.0 (Linux; Android 6.0; LG-H815 Build/MRA58K) AppleWebKit/537.36 "
+    "(KHTML, like Gecko) Version/4.0 Chrome/38.0.2125.102 Mobile Safari/537.36",
+    "OneBrowser/4.2.0/Adr(Linux; U; Android 4.2.1; en-us; HUAWEI G610-U00) AppleWebKit/533.1 "
+    "(KHTML, like Gecko) Mobile Safari/533.1",
+    "Karbonn A35/V1 Linux/3.4.5 Android/4.2.2 Release/03.26.2013 Browser/AppleWebKit534.30 "
+    "Mobile Safari/534.30",
+    "NCSA_Mosaic/2.7ck11 (X11;OpenBSD 7.1 i386) libwww/2.12 modified",
+    "IBrowse/2.5.5 (Amiga; MorphOS 3.16; Build 25.99 68K)",
+    CHROME + " Agency/97.8.9180.81",
+    CHROME + " Viewer/99.9.8853.8",
+    CHROME + " Config/92.2.2788.20",
+    CHROME + " AviraScout/21",
+    "Mozilla/5.0 (PlayStation; PlayStation 5/8.20) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/15.4 Safari/605.1.15",
+    "Mozilla/5.0 (SMART-TV; LINUX; Tizen 7.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "94.0.4606.31/7.0 TV Safari/537.36",
+)
+
+
+def standing(agent: str) -> Standing:
+    return judge(visit(agent)).value
+
+
+def visit(agent: str) -> Signals:
+    """A visit with a perfect browser's other headers."""
+    return Signals(
+        user_agent=agent,
+        accept="text/html,application/xhtml+xml,*/*;q=0.8",
+        accept_language="en",
+        accept_encoding="gzip, deflate, br",
+        secure=False,
+    )
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_an_app_may_be_called_by_any_word(name: str) -> None:
+    middle = IPHONE.replace("Mobile/15E148", f"{name} Mobile/15E148 Safari/604.1")
+    for agent in (f"{ANDROID} {name}", f"{IPHONE} {name}", f"{IPAD} {name}", middle):
+        assert standing(agent) is not Standing.AUTOMATED, judge(visit(agent)).evidence
+
+
+@pytest.mark.parametrize(
+    ("kind", "agent"), [(kind, agent) for kind, agents in MACHINES.items() for agent in agents]
+)
+def test_a_machine_that_no_list_knows_is_caught_by_what_it_says(kind: Kind, agent: str) -> None:
+    verdict = judge(visit(agent))
+    assert (verdict.value, verdict.kind) == (Standing.AUTOMATED, kind), verdict.evidence
+
+
+@pytest.mark.parametrize("agent", PEOPLE)
+def test_people_with_odd_user_agents_pass(agent: str) -> None:
+    assert standing(agent) is not Standing.AUTOMATED, judge(visit(agent)).evidence
+
+
+@pytest.mark.parametrize("word", ["Checker/1.0", "Fetch/1.0", "Domain/2.0", "Podcasts/3", "Scan/1"])
+def test_ordinary_words_count_off_phones(word: str) -> None:
+    assert standing(f"{CHROME} {word}") is Standing.AUTOMATED
+    assert standing(word) is Standing.AUTOMATED
+
+
+@pytest.mark.parametrize("agent", [ANDROID, IPHONE, IPAD, ANDROID + " Zorble/1"])
+def test_phones_are_told_by_their_form(agent: str) -> None:
+    assert on_a_phone(agent)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        CHROME,
+        FIREFOX.format(""),
+        CHROME.replace("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7"),
+        ANDROID + " (compatible; Zorble/1.0)",
+        "Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B)",
+        "Zorble/1.0 (iPhone; iOS 18.6; Scale/3.00)",
+        "",
+    ],
+)
+def test_what_is_no_phone(agent: str) -> None:
+    assert not on_a_phone(agent)
+
+
+def test_every_entry_says_where_it_is_from_and_is_written_as_it_is_matched() -> None:
+    for table in TABLES:
+        for entry in read_data(table)["entry"]:
+            words = entry.get("words", [])
+            assert set(entry) <= {"name", "kind", "ordinary", "words", "pattern", "source", "date"}
+            assert entry["source"], entry
+            assert words or entry.get("pattern"), entry
+            assert len(words) == len(set(words)), entry
+            assert [word for word in words if word != word.lower()] == []

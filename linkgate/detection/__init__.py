@@ -4,7 +4,16 @@ One function per rule, one line per rule below. Every rule runs on every visit, 
 finding, and their order doesn't matter. docs/detection.md says of each what, why and from where.
 """
 
-from linkgate.detection import consistency, declared, freshness, hints, person, pressing, timing, traps
+from linkgate.detection import (
+    consistency,
+    declared,
+    freshness,
+    hints,
+    person,
+    pressing,
+    timing,
+    traps,
+)
 from linkgate.detection.agents import UserAgent, read_agent
 from linkgate.detection.declared import prefetching
 from linkgate.detection.hindsight import Doubt, hindsight

@@ -27,12 +27,17 @@ class Declaration:
 class UserAgent:
     """What a user agent claims. `major` is the engine's version as far as headers depend on it:
     Chromium's for blink, Firefox's for gecko, Safari's or iOS's for webkit; 0 if it isn't told.
+    `system` is written as Sec-CH-UA-Platform writes it, empty if none is known. `vendor` is chrome,
+    edge, firefox or safari where nothing but that browser is named, so that what it always sends is
+    known; empty for everything else, forks and apps included.
     """
 
     engine: str
     major: int
     mobile: bool
     webview: bool
+    system: str
+    vendor: str
     declared: tuple[Declaration, ...]
 
     @property
@@ -40,7 +45,13 @@ class UserAgent:
         """It claims to be a browser, and declares itself to be nothing else."""
         return bool(self.engine) and not self.declared
 
+    @property
+    def plain(self) -> bool:
+        """It claims to be Chrome or Edge itself, and neither a browser built on it nor an app."""
+        return self.vendor in {"chrome", "edge"} and not self.declared
 
+
+_EDGEHTML = re.compile(r"\bEdge/(\d{1,3})")
 _BLINK = re.compile(r"Chrom(?:e|ium)/(\d{1,4})")
 _GECKO = re.compile(r"Gecko/\S+ .*(?:Firefox|Thunderbird)/(\d{1,4})")
 _GOANNA = re.compile(r"Goanna/\d")  # Pale Moon and kin; they call themselves Firefox in vain
@@ -48,6 +59,29 @@ _SAFARI = re.compile(r"Version/(\d{1,3})")
 _IOS = re.compile(r"\((?:iPhone|iPad|iPod)\b[^)]*?OS (\d{1,3})_")
 _IOS_DEVICE = re.compile(r"\((?:iPhone|iPad|iPod)\b")
 _TRIDENT = re.compile(r"MSIE (\d+)|Trident/\d.*rv:(\d+)")
+# In the order in which they are looked for: Android's user agents also say Linux.
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iOS"),
+    ("iPod", "iOS"),
+    ("Macintosh", "macOS"),
+    ("CrOS", "Chrome OS"),
+    ("Linux", "Linux"),
+)
+# Chrome's, Edge's, Firefox's and Safari's own user agents, whatever the system: no further product.
+_VENDORS = (
+    re.compile(
+        r"Mozilla/5\.0 \([^()]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\) "
+        r"Chrome/[\d.]+(?: Mobile)? Safari/[\d.]+(?P<edge> (?:Edg|EdgA)/[\d.]+)? *"
+    ),
+    re.compile(r"Mozilla/5\.0 \([^()]*\) Gecko/[\d.]+ (?P<firefox>Firefox)/[\d.]+ *"),
+    re.compile(
+        r"Mozilla/5\.0 \([^()]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\) "
+        r"(?P<safari>Version)/[\d.]+(?: Mobile/\w+)? Safari/[\d.]+ *"
+    ),
+)
 # The phone's model and build: what stands between Android's version (and a language) and the next
 # semicolon. What comes after is the browser's own again.
 _ANDROID_MODEL = re.compile(
@@ -74,11 +108,15 @@ def read_agent(text: str) -> UserAgent:
     engine, major = _engine(text)
     own = text if _PLAIN.fullmatch(text) else _own_words(text)
     ios = _IOS_DEVICE.search(text) is not None
+    webview = _is_webview(text, engine, ios)
+    system = _system(text)
     return UserAgent(
         engine=engine,
         major=major,
         mobile=ios or "Mobile" in text or "Android" in text,
-        webview=_is_webview(text, engine, ios),
+        webview=webview,
+        system=system,
+        vendor="" if webview or not system else _vendor(text),
         declared=() if _PLAIN.fullmatch(own) else tuple(_declarations(own)),
     )
 
@@ -88,7 +126,7 @@ def _engine(text: str) -> tuple[str, int]:
         return "trident", int(found[1] or found[2])
     if _GOANNA.search(text):
         return "goanna", 0
-    for engine, pattern in (("blink", _BLINK), ("gecko", _GECKO)):
+    for engine, pattern in (("edgehtml", _EDGEHTML), ("blink", _BLINK), ("gecko", _GECKO)):
         if found := pattern.search(text):
             return engine, int(found[1])
     if "AppleWebKit/" in text:
@@ -98,6 +136,19 @@ def _engine(text: str) -> tuple[str, int]:
     if text.startswith(("Opera/", "Mozilla/")) and "Opera" in text:
         return "presto", 0
     return "", 0
+
+
+def _system(text: str) -> str:
+    """The system that the user agent's first brackets name."""
+    told = text[: text.find(")") + 1]
+    return next((system for word, system in _SYSTEMS if word in told), "")
+
+
+def _vendor(text: str) -> str:
+    for pattern in _VENDORS:
+        if found := pattern.fullmatch(text):
+            return next((name for name, part in found.groupdict().items() if part), "chrome")
+    return ""
 
 
 def _is_webview(text: str, engine: str, ios: bool) -> bool:

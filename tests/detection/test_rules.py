@@ -1,5 +1,7 @@
 """Each rule alone: what it must find, and what it must leave alone."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,11 +47,43 @@ WHOLE = Shape(
     sec_fetch_user="?1",
     secure=True,
 )
+CHROMES_ACCEPT = "text/html,application/xhtml+xml,image/avif,image/webp,*/*;q=0.8"
+# The same with client hints, as Chrome, Edge and a bare Chromium send them.
+HINTED = WHOLE._replace(
+    accept=CHROMES_ACCEPT,
+    sec_ch_ua='"Chromium";v="156", "Google Chrome";v="156", "Not:A-Brand";v="8"',
+    sec_ch_ua_mobile="?0",
+    sec_ch_ua_platform='"Windows"',
+)
+EDGE = CHROME + " Edg/156.0.0.0"
+EDGE_BRANDS = '"Not:A-Brand";v="8", "Chromium";v="156", "Microsoft Edge";v="156"'
+EDGEHTML = CHROME.replace("156.0.0.0", "64.0.3282.140") + " Edge/18.17763"
+LINUX = CHROME.replace("Windows NT 10.0; Win64; x64", "X11; Linux x86_64")
+MAC = CHROME.replace("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7")
+CHROMEBOOK = CHROME.replace("Windows NT 10.0; Win64; x64", "X11; CrOS x86_64 14541.0.0")
+PHONE = CHROME.replace("Windows NT 10.0; Win64; x64", "Linux; Android 10; K").replace(
+    " Safari", " Mobile Safari"
+)
+TABLET = PHONE.replace(" Mobile", "")
+UNBRANDED = '"Not:A-Brand";v="8", "Chromium";v="156"'
+OPERA = CHROME + " OPR/130.0.0.0"
+IN_GMAIL = "com.google.android.gm"
 BARE = WHOLE._replace(sec_fetch_site="", sec_fetch_mode="", sec_fetch_dest="", sec_fetch_user="")
 
 
 def ua(text: str) -> Shape:
     return WHOLE._replace(user_agent=text)
+
+
+def hinted(text: str, **more: str) -> Shape:
+    """A visit with Chrome's client hints; `more` are fields that differ."""
+    return HINTED._replace(user_agent=text)._replace(**more)
+
+
+def old(agent: str, version: int) -> Shape:
+    """A visit with another version of the browser."""
+    current = r"(Chrome/|Firefox/|rv:|Version/|OS )(?:156|145|26|18)(?!\d)"
+    return ua(re.sub(current, rf"\g<1>{version}", agent))
 
 
 # rule -> (visits it must find something in, visits it must not)
@@ -201,6 +235,137 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         [WHOLE._replace(sec_ch_ua='"HeadlessChrome";v="156"')],
         [WHOLE, WHOLE._replace(sec_ch_ua='"Google Chrome";v="156"')],
     ),
+    "hints-missing": (
+        [
+            WHOLE,
+            WHOLE._replace(sec_ch_ua="junk"),
+            WHOLE._replace(sec_ch_ua='"Google Chrome";v="156"'),
+            WHOLE._replace(secure=False, local=True),
+            *map(ua, (EDGE, LINUX, PHONE, CHROME.replace("156", "89"))),
+        ],
+        [
+            HINTED,
+            WHOLE._replace(secure=False),
+            WHOLE._replace(x_requested_with=IN_GMAIL),
+            *map(ua, (ANDROID_VIEW, OPERA, FIREFOX, SAFARI, IPHONE_VIEW, IE, "curl/8")),
+            ua(CHROME.replace("156", "88")),
+            ua(CHROME + " Vivaldi/7.7"),
+            ua(PHONE.replace("Chrome/", "SamsungBrowser/29.0 Chrome/")),
+        ],
+    ),
+    "hints-unexpected": (
+        [
+            *map(hinted, (FIREFOX, SAFARI, IPHONE_VIEW, IE, EDGEHTML)),
+            hinted(CHROME.replace("156.0.0.0", "88.0.4324.150")),
+            WHOLE._replace(user_agent=FIREFOX, sec_ch_ua_platform='"Linux"'),
+            WHOLE._replace(user_agent=SAFARI, sec_ch_ua_mobile="?0"),
+        ],
+        [
+            *map(hinted, (CHROME, EDGE, OPERA, ANDROID_VIEW, "curl/8")),
+            *map(ua, (FIREFOX, SAFARI, IE)),
+            hinted(CHROME.replace("156.0.0.0", "80.0.3987.87") + " SE 2.X MetaSr 1.0"),
+            hinted(SAFARI, x_requested_with="com.duckduckgo.mobile.android"),
+        ],
+    ),
+    "hints-version": (
+        [
+            hinted(CHROME.replace("156", "131")),
+            hinted(EDGE, sec_ch_ua=EDGE_BRANDS.replace("156", "155")),
+            hinted(CHROME, sec_ch_ua='"Chromium";v="1560"'),
+        ],
+        [
+            HINTED,
+            hinted(EDGE, sec_ch_ua=EDGE_BRANDS.replace('Edge";v="156', 'Edge";v="155')),
+            hinted(ANDROID_VIEW),
+            hinted(CHROME.replace("156", "131"), x_requested_with=IN_GMAIL),
+            hinted(OPERA.replace("156", "152")),
+            hinted(CHROME, sec_ch_ua=""),
+            hinted(CHROME, sec_ch_ua="Chromium 131"),
+            hinted(CHROME, sec_ch_ua='"Chromium";v="'),
+        ],
+    ),
+    "hints-platform": (
+        [
+            hinted(CHROME, sec_ch_ua_platform='"Linux"'),
+            hinted(CHROME, sec_ch_ua_platform="macOS"),
+            *map(hinted, (MAC, LINUX, PHONE, CHROMEBOOK)),
+            hinted(PHONE, sec_ch_ua_platform='"Linux"'),
+            hinted(EDGE, sec_ch_ua_platform='"macOS"'),
+        ],
+        [
+            HINTED,
+            hinted(MAC, sec_ch_ua_platform='"macOS"'),
+            hinted(LINUX, sec_ch_ua_platform='"Linux"'),
+            hinted(LINUX, sec_ch_ua_platform='"Android"'),
+            hinted(PHONE, sec_ch_ua_platform='"Android"'),
+            hinted(CHROMEBOOK, sec_ch_ua_platform='"Chrome OS"'),
+            hinted(CHROMEBOOK, sec_ch_ua_platform='"Chromium OS"'),
+            hinted(CHROME, sec_ch_ua_platform=""),
+            hinted(CHROME, sec_ch_ua_platform='"Unknown"'),
+            hinted(ANDROID_VIEW),
+            hinted(MAC + " Vivaldi/7.7"),
+            hinted(MAC, x_requested_with=IN_GMAIL),
+            hinted(FIREFOX, sec_ch_ua_platform='"Linux"'),
+        ],
+    ),
+    "hints-mobile": (
+        [
+            hinted(PHONE),
+            hinted(PHONE + " EdgA/156.0.0.0"),
+            *(hinted(text, sec_ch_ua_mobile="?1") for text in (CHROME, EDGE, MAC, LINUX)),
+        ],
+        [
+            HINTED,
+            hinted(PHONE, sec_ch_ua_mobile="?1"),
+            hinted(PHONE, sec_ch_ua_mobile=""),
+            hinted(TABLET),
+            hinted(TABLET, sec_ch_ua_mobile="?1"),
+            hinted(ANDROID_VIEW),
+            hinted(PHONE, x_requested_with=IN_GMAIL),
+            hinted(CHROME, sec_ch_ua_mobile="1"),
+        ],
+    ),
+    "hints-brand": (
+        [
+            hinted(EDGE),
+            hinted(EDGE, sec_ch_ua=UNBRANDED),
+            hinted(CHROME, sec_ch_ua=EDGE_BRANDS),
+        ],
+        [
+            HINTED,
+            hinted(EDGE, sec_ch_ua=EDGE_BRANDS),
+            hinted(EDGE, sec_ch_ua=EDGE_BRANDS + ', "Microsoft Edge WebView2";v="156"'),
+            hinted(EDGE, sec_ch_ua=UNBRANDED + ', "DuckDuckGo";v="156"'),
+            hinted(EDGE, sec_ch_ua=""),
+            hinted(CHROME + " WhatsApp/2.2543.4", sec_ch_ua=EDGE_BRANDS),
+            hinted(CHROME, sec_ch_ua=EDGE_BRANDS, x_requested_with=IN_GMAIL),
+        ],
+    ),
+    "hints-unbranded": (
+        [
+            hinted(LINUX, sec_ch_ua=brands, sec_ch_ua_platform='"Linux"')
+            for brands in (
+                UNBRANDED,
+                '"Chromium";v="156"',
+                '" Not A;Brand";v="99", "Chromium";v="156"',
+                '"Not(A:Brand";v="8", "Chromium";v="156"',
+                '"\\\\Not\\"A;Brand";v="99", "Chromium";v="156"',
+            )
+        ],
+        [
+            hinted(LINUX, sec_ch_ua_platform='"Linux"'),
+            hinted(LINUX, sec_ch_ua=UNBRANDED + ', "Brave";v="156"', sec_ch_ua_platform='"Linux"'),
+            hinted(LINUX, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"Android"'),
+            hinted(CHROME, sec_ch_ua=UNBRANDED),
+            hinted(MAC, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"macOS"'),
+            hinted(LINUX, sec_ch_ua="", sec_ch_ua_platform='"Linux"'),
+            hinted(
+                LINUX.replace("Chrome/", "Slack/4.46 Chrome/140 Electron/38 "),
+                sec_ch_ua=UNBRANDED,
+                sec_ch_ua_platform='"Linux"',
+            ),
+        ],
+    ),
     "accept-missing": (
         [WHOLE._replace(accept="")],
         [WHOLE, WHOLE._replace(accept="", user_agent="curl/8")],
@@ -212,6 +377,28 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
             WHOLE._replace(accept=""),
             WHOLE._replace(accept="*/*", user_agent=IE),
             WHOLE._replace(accept="*/*", user_agent="curl/8"),
+        ],
+    ),
+    "accept-not-its-own": (
+        [
+            WHOLE,
+            WHOLE._replace(secure=False),
+            WHOLE._replace(accept="*/*"),
+            ua(EDGE),
+            ua(CHROME.replace("156", "85")),
+            *(
+                WHOLE._replace(user_agent=text, accept=PAGE + ",application/signed-exchange;v=b3")
+                for text in (FIREFOX, SAFARI, IPHONE_VIEW)
+            ),
+        ],
+        [
+            HINTED,
+            WHOLE._replace(accept="text/html,image/webp"),
+            WHOLE._replace(accept=""),
+            *map(ua, (FIREFOX, SAFARI, IPHONE_VIEW, ANDROID_VIEW, OPERA, IE, "curl/8")),
+            ua(CHROME.replace("156", "84")),
+            WHOLE._replace(x_requested_with=IN_GMAIL),
+            WHOLE._replace(user_agent=FIREFOX, accept=CHROMES_ACCEPT),
         ],
     ),
     "language-missing": (
@@ -260,6 +447,63 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         ],
         [WHOLE, BARE, WHOLE._replace(sec_fetch_mode="cors", sec_fetch_dest="empty")],
     ),
+    "fetch-metadata-early": (
+        [
+            old(CHROME, 75),
+            old(EDGE, 75),
+            old(FIREFOX, 89),
+            old(SAFARI, 15),
+            BARE._replace(user_agent=old(FIREFOX, 60).user_agent, sec_fetch_site="none"),
+        ],
+        [
+            WHOLE,
+            old(CHROME, 76),
+            old(FIREFOX, 90),
+            old(SAFARI, 16),
+            BARE._replace(user_agent=old(CHROME, 64).user_agent),
+            ua(old(CHROME, 70).user_agent + " SE 2.X MetaSr 1.0"),
+            ua(old(FIREFOX, 60).user_agent + " SeaMonkey/2.53.22"),
+            ua(SAFARI.replace("Version/26.0", "CriOS/156 Version/11.1.1")),
+            *map(ua, (IPHONE_VIEW, ANDROID_VIEW, "curl/8")),
+            old(CHROME, 70)._replace(x_requested_with=IN_GMAIL),
+        ],
+    ),
+    "stale-browser": (
+        [
+            *(old(CHROME, version) for version in (1, 42, 64, 72, 125, 130)),
+            *(old(PHONE, version) for version in (72, 125)),
+            old(EDGE, 125),
+            ua(CHROME.replace("Win64; x64", "WOW64").replace("156", "72")),
+            old(FIREFOX, 102),
+            old(SAFARI, 13),
+            old(IPHONE_VIEW, 12),
+            old(OPERA, 107),
+            ua(ANDROID_VIEW.replace("155", "99")),
+            ua(FIREFOX.replace("145", "60") + " SeaMonkey/2.53"),
+            *map(ua, (IE, EDGEHTML, "Opera/9.80 (Windows NT 6.1) Presto/2.12.388 Version/12.18")),
+            ua(
+                "Mozilla/5.0 (Linux; U; Android 4.4.2; de-de; X Build/K) AppleWebKit/534.30 "
+                "(KHTML, like Gecko) Version/4.0 Mobile Safari/534.30"
+            ),
+        ],
+        [
+            *map(ua, (CHROME, FIREFOX, SAFARI, IPHONE_VIEW, ANDROID_VIEW, EDGE, "curl/8", "")),
+            *(old(CHROME, version) for version in (131, 140, 999, 9999)),
+            *(old(FIREFOX, version) for version in (115, 140, 999)),
+            *(old(SAFARI, version) for version in (15, 99)),
+            old(IPHONE_VIEW, 15),
+            old(OPERA, 109),
+            ua(ANDROID_VIEW.replace("155", "109")),
+            ua(FIREFOX.replace("145", "91") + " SeaMonkey/2.53.22"),
+            ua(SAFARI.replace("Version/26.0", "CriOS/156 Version/11.1.1")),
+            ua(SAFARI.replace("Macintosh; Intel Mac OS X 10_15_7", "PlayStation; PlayStation 5/2")),
+            ua(
+                "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16"
+            ),
+            ua(old(CHROME, 42).user_agent + " Googlebot/2.1"),
+            ua("Mozilla/5.0 (Windows NT 10.0; rv:128.0) Goanna/6.8 Firefox/60.0 PaleMoon/33.8.0"),
+        ],
+    ),
     "navigation": (
         [
             WHOLE,
@@ -306,12 +550,22 @@ PERSON = {"navigation", "plain-navigation", "press-real"}
 DOUBT = {
     "agent-overlong",
     "agent-editor",
+    "hints-missing",
+    "hints-unexpected",
+    "hints-version",
+    "hints-platform",
+    "hints-mobile",
+    "hints-brand",
+    "hints-unbranded",
     "accept-missing",
     "accept-no-page",
+    "accept-not-its-own",
     "language-missing",
     "encoding-missing",
     "fetch-metadata-missing",
     "fetch-metadata-frame",
+    "fetch-metadata-early",
+    "stale-browser",
     "scan-window",
     "twin",
     "burst-address",

@@ -17,7 +17,8 @@ import pytest
 from pydantic import ValidationError
 
 from linkgate.config import Config, Stripe, document, example, load, parse, write_new
-from linkgate.config.sections import SECTIONS, About
+from linkgate.config.fields import About
+from linkgate.config.sections import SECTIONS
 from linkgate.errors import ConfigError
 from linkgate.pages.brand import Brand as PageBrand
 
@@ -748,10 +749,14 @@ class TestInWriting:
 
     def test_every_commented_setting_of_the_example_is_one(self, tmp_path: Path) -> None:
         (tmp_path / "logo.svg").write_text("<svg/>")
-        text = re.sub(r"(?m)^#(?=[a-z])", "", example())
+        (tmp_path / "GeoLite2-ASN.mmdb").write_bytes(b"\xab\xcd\xefMaxMind.com")
+        text = re.sub(r"(?m)^#(?=[a-z[])", "", example())
         text = text.replace('"..."', json.dumps(KEY)).replace("_...", "_abc")
         path = write("a.toml", text)
-        assert load(path, {}).brand.name == "Example Shop"
+        config = load(path, {})
+        assert config.brand.name == "Example Shop"
+        assert [rule.name for rule in config.detection.own_rules] == ["office-scanner"]
+        assert config.detection.in_shadow is not None
 
     def test_every_setting_is_documented_for_people(self) -> None:
         text = document()

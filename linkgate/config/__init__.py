@@ -5,6 +5,7 @@ does the same for values that are at hand; ``write_new`` writes a first file; ``
 text of docs/configuration.md. Each part of linkgate is handed its own section, never the whole.
 """
 
+from linkgate.config.detection import Detection
 from linkgate.config.loading import load, parse
 from linkgate.config.sections import (
     Brand,
@@ -21,6 +22,7 @@ from linkgate.config.text import document, example, write_new
 __all__ = [
     "Brand",
     "Config",
+    "Detection",
     "Links",
     "Log",
     "Server",

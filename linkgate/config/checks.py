@@ -6,6 +6,7 @@ is wrong and the mend, and never repeats a secret.
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -28,6 +29,11 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _API_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]+")
 _WEBHOOK_SECRET = re.compile(r"whsec_[!-~]+")
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z0-9_]+)?")
+_RULE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+# What MaxMind's format has before its metadata, which are in the last 128 kB of a file.
+# Source: the MaxMind DB file format, 2.0, "Database Metadata".
+_MAXMIND_MARK = b"\xab\xcd\xefMaxMind.com"
+_MAXMIND_METADATA_BYTES = 131_072
 _IMAGE_STARTS = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".jpg": (b"\xff\xd8\xff",),
@@ -267,4 +273,28 @@ def logo(path: Path) -> Path:
         fits = fits and data[8:12] == b"WEBP"
     if not fits:
         raise ValueError(f"is not a {suffix} picture inside; save it in the format of its name")
+    return path
+
+
+def rule_name(value: str) -> str:
+    """A name that fits into evidence and on a line: small letters, digits, hyphens."""
+    if not _RULE_NAME.fullmatch(value):
+        raise ValueError(
+            "must be 1 to 40 small letters, digits and hyphens, and begin with no hyphen, like "
+            "office-scanner"
+        )
+    return value
+
+
+def asn_database(path: Path) -> Path:
+    """A file in MaxMind's format; what is in it is read where it is used."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, SEEK_END)
+            file.seek(max(0, size - _MAXMIND_METADATA_BYTES))
+            metadata = file.read()
+    except OSError as error:
+        raise ValueError(f"can't be read ({error.strerror}): {path}") from None
+    if _MAXMIND_MARK not in metadata:
+        raise ValueError(f"is no database in MaxMind's format (.mmdb): {path}")
     return path

@@ -16,6 +16,8 @@ def cross_check(valid: Mapping[str, Any]) -> list[Problem]:
         *_check_origin(valid),
         *_check_order(valid, "links.default_days", "links.max_days"),
         *_check_order(valid, "stripe.timeout_seconds", "stripe.person_deadline_seconds"),
+        *_check_order(valid, "detection.burst_links", "detection.burst_network_links"),
+        *_check_shadow(valid),
     ]
     key = valid.get("stripe.api_key")
     base = valid.get("stripe.api_base")
@@ -54,3 +56,18 @@ def _check_order(valid: Mapping[str, Any], smaller: str, larger: str) -> list[Pr
         f"is {valid[smaller]:g} and must not be more than {larger}, which is {valid[larger]:g}"
     )
     return [Problem(smaller, message)]
+
+
+def _check_shadow(valid: Mapping[str, Any]) -> list[Problem]:
+    """The order of the shadow's bursts, where what it doesn't set is as in [detection]."""
+    shadow = valid.get("detection.shadow")
+    if shadow is None or {"burst_links", "burst_network_links"}.isdisjoint(shadow.model_fields_set):
+        return []
+    both = {
+        f"detection.shadow.{key}": value
+        for key in ("burst_links", "burst_network_links")
+        if (value := getattr(shadow, key) or valid.get(f"detection.{key}")) is not None
+    }
+    return _check_order(
+        both, "detection.shadow.burst_links", "detection.shadow.burst_network_links"
+    )

@@ -2,13 +2,18 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from linkgate.config.sections import SECTIONS, About
+from linkgate.config.fields import About, Table, about, inner_table
+from linkgate.config.sections import SECTIONS
 from linkgate.errors import Problem
 
 VARIABLE_PREFIX = "LINKGATE_"
+
+Path = tuple[int | str, ...]
 
 # Pydantic's kinds of error. Its own messages aren't used, because some quote the value.
 _MESSAGES = {
@@ -17,7 +22,9 @@ _MESSAGES = {
     "less_than_equal": "must be at most {le:g}",
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
+    "too_long": "must have at most {max_length} entries",
     "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "finite_number": "must be a finite number",
@@ -33,20 +40,70 @@ _MESSAGES = {
 }
 
 
-def explain(detail: ErrorDetails, origins: Mapping[str, str]) -> Problem:
-    """One of pydantic's findings in our words; `origins` tells which variable a setting is from."""
-    path = [str(part) for part in detail["loc"]]
-    info = SECTIONS[path[0]].model_fields[path[1]]
-    about = next((note for note in info.metadata if isinstance(note, About)), About("value"))
-    if detail["type"] == "value_error":
-        message = str(detail["ctx"]["error"])
-    else:
-        template = _MESSAGES.get(detail["type"], "must be: {kind}{like}")
-        like = f", like {about.example}" if about.example else ""
-        values = {"missing": about.missing, "kind": about.kind, "like": like}
-        message = template.format(**{**values, **detail.get("ctx", {})})
-    origin = origins.get(".".join(path[:2]))
-    return Problem(".".join(path), f"{message} (set by {origin})" if origin else message)
+# The same where the setting holds a table, or a list of tables.
+_TABLE_MESSAGES = {
+    "model_type": "must be a table, with its settings below {heading}",
+    "tuple_type": "must be a list of tables, each below {heading}",
+}
+
+
+def explain(
+    detail: ErrorDetails, origins: Mapping[str, str], values: Mapping[str, Mapping[str, Any]]
+) -> Problem:
+    """One of pydantic's findings in our words; `origins` tells which variable a setting is from,
+    `values` what was given.
+    """
+    path = detail["loc"]
+    message = _message(detail)
+    if called := _called(path, values):
+        message += f' (in "{called}")'
+    origin = origins.get(".".join(map(str, path[:2])))
+    if origin:
+        message += f" (set by {origin})"
+    return Problem(".".join(map(str, path)), message)
+
+
+def _message(detail: ErrorDetails) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    table, info = _place(detail["loc"])
+    if kind == "extra_forbidden":
+        near = _nearest(str(detail["loc"][-1]), table.model_fields)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(table.model_fields)}"
+        return f"there is no such setting; {hint}"
+    told = about(info) if info else About("value")
+    if info and kind in _TABLE_MESSAGES and inner_table(info):
+        return _TABLE_MESSAGES[kind].format(heading=told.heading)
+    template = _MESSAGES.get(kind, "must be: {kind}{like}")
+    like = f", like {told.example}" if told.example else ""
+    return template.format(**{"missing": told.missing, "kind": told.kind, "like": like, **context})
+
+
+def _place(path: Path) -> tuple[type[Table], FieldInfo | None]:
+    """The innermost table on the way to a setting, and the setting; None if it isn't one."""
+    table: type[Table] = SECTIONS[str(path[0])]
+    info: FieldInfo | None = None
+    for step in path[1:]:
+        if isinstance(step, int):
+            continue
+        table = (inner_table(info) if info else None) or table
+        info = table.model_fields.get(step)
+    return table, info
+
+
+def _called(path: Path, values: Mapping[str, Mapping[str, Any]]) -> str:
+    """The name of the table in a list that a path leads into: nobody counts tables."""
+    value: Any = values
+    name: Any = None
+    for step in path:
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            break
+        if isinstance(step, int) and isinstance(value, Mapping):
+            name = value.get("name")
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= 80 else ""
 
 
 def variable(section: str, key: str, *, from_file: bool = False) -> str:

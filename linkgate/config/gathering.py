@@ -18,6 +18,7 @@ from linkgate.config.explaining import (
     unknown_variable,
     variable,
 )
+from linkgate.config.fields import inner_table
 from linkgate.config.sections import SECTIONS
 from linkgate.errors import Problem
 
@@ -99,14 +100,30 @@ def _read_toml(file: Path, gathered: Gathered) -> dict[str, Any] | None:
 
 def _from_folder(section: str, key: str, value: Any, folder: Path) -> Any:
     """Relative paths in a file are relative to that file, so that it works from any folder."""
+    if (section, key) in {("detection", "rules"), ("detection", "shadow")}:
+        return _with_networks_files(value, folder)
     if not isinstance(value, str) or not value:
         return value
-    if (section, key) == ("brand", "logo"):
+    if (section, key) in {("brand", "logo"), ("detection", "asn_database")}:
         return str(folder.absolute() / value)
     if (section, key) == ("store", "url") and value.startswith("embedded:"):
         inside = value.removeprefix("embedded:")
         return f"embedded:{folder.absolute() / inside}" if inside else value
     return value
+
+
+def _with_networks_files(value: Any, folder: Path) -> Any:
+    """The same for every `networks_file` in a table, or in the tables of a list."""
+    if isinstance(value, list):
+        return [_with_networks_files(item, folder) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: str(folder.absolute() / inner)
+        if key == "networks_file" and isinstance(inner, str) and inner
+        else _with_networks_files(inner, folder)
+        for key, inner in value.items()
+    }
 
 
 def read_environment(env: Mapping[str, str], gathered: Gathered) -> None:
@@ -176,11 +193,15 @@ def _read_value_file(setting: str, file: Path, gathered: Gathered) -> str | None
 
 
 def _from_text(section: str, key: str, text: str) -> Any:
-    """A variable's text as its setting wants it; lists are JSON, or parted by commas or lines."""
-    annotation = SECTIONS[section].model_fields[key].annotation
-    if get_origin(annotation) is not tuple:
+    """A variable's text as its setting wants it; lists are JSON, or parted by commas or lines.
+
+    Tables, and lists of them, are JSON and nothing else.
+    """
+    info = SECTIONS[section].model_fields[key]
+    is_table = inner_table(info) is not None
+    if get_origin(info.annotation) is not tuple and not is_table:
         return text
-    if text.lstrip().startswith("["):
+    if is_table or text.lstrip().startswith("["):
         try:
             return json.loads(text)
         except ValueError:

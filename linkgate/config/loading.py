@@ -62,7 +62,7 @@ def _validate(gathered: Gathered) -> Config:
         for detail in error.errors(include_url=False, include_input=False):
             # What could not be read was reported as that, and is not missing as well.
             if ".".join(map(str, detail["loc"])) not in gathered.unread:
-                problems.append(explain(detail, gathered.origins))
+                problems.append(explain(detail, gathered.origins, gathered.values))
     problems.extend(cross_check(valid))
     if problems or config is None:
         raise ConfigError(problems)

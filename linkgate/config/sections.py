@@ -1,6 +1,5 @@
 """Every setting, section by section; the reference and the example file are made from here."""
 
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,54 +9,15 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
     StringConstraints,
-    ValidationInfo,
-    field_validator,
 )
 
 from linkgate.config import checks
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What people are told of a setting beside its description.
-
-    `kind` is its type in words, `example` a TOML value, `missing` the mend where it is required.
-    """
-
-    kind: str
-    example: str = ""
-    missing: str = ""
-
-
-Whole = Annotated[int, BeforeValidator(checks.number)]
-Seconds = Annotated[float, BeforeValidator(checks.number), About("seconds")]
-Days = Annotated[Whole, About("days")]
-
-
-class Section(BaseModel):
-    """What all sections share: they don't change, and know no settings but their own."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        allow_inf_nan=False,
-        # Without it, pydantic's own messages quote what was given, secrets included.
-        hide_input_in_errors=True,
-    )
-
-    @field_validator("*")
-    @classmethod
-    def _keep_for_cross_checks(cls, value: Any, info: ValidationInfo) -> Any:
-        # Values that are valid take part in the cross-checks even where a neighbour is not.
-        if info.context is not None:
-            info.context[f"{cls.__name__.lower()}.{info.field_name}"] = value
-        return value
+from linkgate.config.detection import Detection
+from linkgate.config.fields import About, Days, Seconds, Section, Whole
 
 
 class Server(Section):
@@ -296,6 +256,7 @@ class Config(BaseModel):
     stripe: Stripe
     links: Links
     brand: Brand
+    detection: Detection
     log: Log
 
     _secret_files: tuple[Path, ...] = PrivateAttr(default=())

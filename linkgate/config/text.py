@@ -12,8 +12,9 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from linkgate.config.fields import Table, about, inner_table
 from linkgate.config.loading import parse
-from linkgate.config.sections import SECTIONS, About, Section
+from linkgate.config.sections import SECTIONS
 from linkgate.errors import ConfigError, Problem
 
 TomlValue = str | int | float | bool | Sequence[str]
@@ -36,6 +37,9 @@ linkgate reads, each overriding the one before:
 
 Relative paths in the file are relative to the file; in the environment, to the working folder.
 
+A table within a section (`[[detection.rules]]`, `[detection.shadow]`) is JSON in the environment:
+`LINKGATE_DETECTION__SHADOW={"burst_links": 2}`; a list of them is a list of such objects.
+
 All problems are reported at once, each with the setting's name and the mend. Unknown settings are
 problems too, so that a misspelt name never goes unnoticed. `linkgate doctor` checks what can only
 be seen by trying: the store, the Stripe key, the webhook endpoint and the proxy.
@@ -56,12 +60,27 @@ def document() -> str:
     parts = [_INTRODUCTION]
     for name, model in SECTIONS.items():
         parts.append(f"## [{name}]\n\n{_intro(model)}\n")
-        rows = ["| setting | what | default | meaning |", "|---|---|---|---|"]
-        for key, info in model.model_fields.items():
-            default = "required" if info.is_required() else _default(info)
-            rows.append(f"| `{key}` | {_kind(info)} | {default} | {info.description} |")
-        parts.append("\n".join(rows) + "\n")
+        parts.append(_reference(model))
+        parts += [
+            f"### {about(info).heading}\n\n{_intro(inner)}\n\n"
+            f"```toml\n{about(info).example}\n```\n\n{_reference(inner)}".rstrip()
+            + "\n"
+            for info in model.model_fields.values()
+            if (inner := inner_table(info)) is not None
+        ]
     return "\n".join(parts)
+
+
+def _reference(model: type[Table]) -> str:
+    """A table of what can be set; of settings that only repeat others, none."""
+    rows = [
+        f"| `{key}` | {_kind(info)} | {_default(info)} | {info.description} |"
+        for key, info in model.model_fields.items()
+        if info.description
+    ]
+    if not rows:
+        return ""
+    return "\n".join(["| setting | what | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def example() -> str:
@@ -135,9 +154,10 @@ def _toml(values: Mapping[str, TomlValue]) -> str:
 def _setting(name: str, key: str, info: FieldInfo, values: Mapping[str, TomlValue]) -> str:
     if name in values:
         return f"{key} = {_literal(values[name])}"
-    about = _about(info)
+    if inner_table(info) is not None:
+        return "\n".join(f"#{line}" for line in about(info).example.splitlines())
     if info.is_required() or info.default in (None, ()):
-        return f"#{key} = {about.example}"
+        return f"#{key} = {about(info).example}"
     return f"#{key} = {_literal(info.default)}"
 
 
@@ -146,25 +166,23 @@ def _comment(text: str) -> Iterator[str]:
         yield f"# {line}"
 
 
-def _intro(model: type[Section]) -> str:
+def _intro(model: type[Table]) -> str:
     return " ".join((model.__doc__ or "").split())
-
-
-def _about(info: FieldInfo) -> About:
-    return next((note for note in info.metadata if isinstance(note, About)), About("value"))
 
 
 def _kind(info: FieldInfo) -> str:
     low = next((note.ge for note in info.metadata if isinstance(note, Ge)), None)
     high = next((note.le for note in info.metadata if isinstance(note, Le)), None)
-    kind = _about(info).kind
+    kind = about(info).kind
     return kind if low is None or high is None else f"{kind}, {low} to {high}"
 
 
 def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
     if info.default is None:
         return "unset"
-    if info.default == ():
+    if info.default in ((), ""):
         return "none"
     return f"`{_literal(info.default)}`"
 
@@ -172,6 +190,8 @@ def _default(info: FieldInfo) -> str:
 def _literal(value: object) -> str:
     """A value in TOML's spelling; JSON's strings, numbers and lists are TOML's too."""
     assert value is not PydanticUndefined
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
     assert tomllib.loads(f"x = {text}")
     return text

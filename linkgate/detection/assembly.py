@@ -47,7 +47,7 @@ def check_off(name: str) -> str:
     """
     rules = {rule.name: rule for rule in RULES.rules}
     if name not in rules:
-        near = difflib.get_close_matches(name, rules, n=3)
+        near = difflib.get_close_matches(name, rules, n=3, cutoff=0.75)
         hint = f"did you mean {' or '.join(near)}?" if near else "docs/detection.md lists them"
         raise ValueError(f"is not the name of a rule; {hint}")
     if rules[name].authority is Authority.LAW:

@@ -13,6 +13,7 @@ from linkgate.detection import (
     pressing,
     timing,
     traps,
+    whereabouts,
 )
 from linkgate.detection.agents import UserAgent, read_agent
 from linkgate.detection.declared import prefetching
@@ -90,6 +91,8 @@ RULES = Ruleset(
         HeaderRule("stale-browser", freshness.stale_browser),
         HeaderRule("navigation", person.navigation),
         HeaderRule("plain-navigation", person.plain_navigation),
+        VisitRule("network-mail-security", whereabouts.network_mail_security),
+        VisitRule("network-hosting", whereabouts.network_hosting),
         VisitRule("decoy", traps.decoy, Authority.LAW),
         VisitRule("decoy-link", traps.decoy_link),
         VisitRule("decoy-address", traps.decoy_address),
@@ -120,3 +123,4 @@ def judge(
 def warm() -> None:
     """Compile the tables and lists now (about a second), rather than in the first visit."""
     read_agent("linkgate warm-up")
+    Networks().owners("192.0.2.1")

@@ -570,6 +570,8 @@ DOUBT = {
     "twin",
     "burst-address",
     "burst-network",
+    "network-mail-security",
+    "network-hosting",
 }
 
 

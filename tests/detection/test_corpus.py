@@ -1,5 +1,6 @@
 """Recorded visits are the specification: people pass, machines are caught, for these reasons."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from linkgate.detection import RULES, Standing, judge
+from linkgate.detection import RULES, HeaderRule, Standing, judge
 from linkgate.signals import Signals, TrustedProxies, gather
 
 HERE = Path(__file__).parent
@@ -16,9 +17,45 @@ CASES: list[dict[str, Any]] = tomllib.loads((HERE / "corpus.toml").read_text("ut
 NO_PROXIES = TrustedProxies()
 
 
+VENDORS = {
+    "Edg/": "Microsoft Edge",
+    "EdgA/": "Microsoft Edge",
+    "OPR/": "Opera",
+    "YaBrowser/": "YaBrowser",
+    "SamsungBrowser/": "Samsung Internet",
+}
+SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "Macintosh": "macOS",
+    "CrOS": "Chrome OS",
+    "Linux": "Linux",
+}
+
+
+def client_hints(agent: str) -> dict[str, str]:
+    """The client hints that a Chromium with this user agent sends; none if it isn't one."""
+    version = re.search(r"Chrome/(\d+)", agent)
+    system = next((name for word, name in SYSTEMS.items() if word in agent), None)
+    if not version or not system:
+        return {}
+    vendor = next((name for token, name in VENDORS.items() if token in agent), "Google Chrome")
+    brands = ("Chromium", version[1]), (vendor, version[1]), ("Not/A)Brand", "8")
+    return {
+        "sec-ch-ua": ", ".join(f'"{name}";v="{number}"' for name, number in brands),
+        "sec-ch-ua-mobile": "?1" if "Mobile" in agent else "?0",
+        "sec-ch-ua-platform": f'"{system}"',
+    }
+
+
 def visit(case: Mapping[str, Any]) -> Signals:
-    headers = {"host": "go.example.com", "user-agent": case["agent"]}
-    headers |= PROFILES[case["headers"]] | case.get("extra", {})
+    """The case's visit. A profile with client hints sends those that fit the user agent; what the
+    case says in `extra` goes before.
+    """
+    headers = {"host": "go.example.com", "user-agent": case["agent"]} | PROFILES[case["headers"]]
+    if "sec-ch-ua" in headers:
+        headers |= client_hints(case["agent"])
+    headers |= case.get("extra", {})
     return gather(
         case.get("method", "GET"),
         [(k.encode(), v.encode("latin-1", "replace")) for k, v in headers.items() if v],
@@ -52,8 +89,8 @@ def test_corpus_is_large_and_names_each_visit_once() -> None:
     assert len(names) == len(set(names)) >= 120
 
 
-def test_every_rule_finds_something_in_the_corpus() -> None:
+def test_every_header_rule_finds_something_in_the_corpus() -> None:
     named = {rule for case in CASES for rule in case["rules"]}
     found = {evidence.rule for case in CASES for evidence in judge(visit(case)).evidence}
-    assert {rule.name for rule in RULES.rules} <= found
+    assert {rule.name for rule in RULES.rules if isinstance(rule, HeaderRule)} <= found
     assert named <= {rule.name for rule in RULES.rules}

@@ -7,7 +7,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from linkgate.detection.tables import crawler_list, names_in, names_spider, people_names
+from linkgate.detection.tables import (
+    crawler_list,
+    names_in,
+    names_people,
+    names_spider,
+    without_people,
+)
 from linkgate.detection.verdict import Kind
 
 # A user agent is at most 512 characters (signals.USER_AGENT_LIMIT), so that this is some 20 MB.
@@ -156,7 +162,7 @@ def _is_webview(text: str, engine: str, ios: bool) -> bool:
     if engine == "blink":
         return "; wv)" in text or "Version/4.0 Chrome/" in text or "Electron/" in text
     if engine == "webkit":
-        app = people_names().search(text) is not None
+        app = names_people(text)
         return app or (ios and "Safari/" not in text) or text.endswith("(KHTML, like Gecko)")
     return False
 
@@ -165,7 +171,7 @@ def _own_words(text: str) -> str:
     """A user agent without the phone's model and without the names of apps that people read in, so
     that no list takes a CUBOT or a "Spider 8" for a machine.
     """
-    return people_names().sub("", _ANDROID_MODEL.sub(r"\1", text))
+    return without_people(_ANDROID_MODEL.sub(r"\1", text))
 
 
 def _declarations(own: str) -> list[Declaration]:

@@ -1,9 +1,13 @@
 """Names in user agents: what declares itself is caught, whatever it is called; people pass."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linkgate.detection import Kind, Standing, judge
-from linkgate.detection.tables import TABLES, on_a_phone, read_data
+from linkgate.detection.tables import TABLES, joined, on_a_phone, read_data, without_people
 from linkgate.signals import Signals
 
 ANDROID = (
@@ -23,6 +27,13 @@ CHROME = (
     "Chrome/156.0.0.0 Safari/537.36"
 )
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0{}) Gecko/20100101 Firefox/145.0"
+
+PATTERNS = [
+    entry["pattern"]
+    for table in (*TABLES, "people")
+    for entry in read_data(table)["entry"]
+    if "pattern" in entry
+]
 
 # Names that apps bear, in which a word of the tables is found.
 APPS = (
@@ -187,3 +198,26 @@ def test_every_entry_says_where_it_is_from_and_is_written_as_it_is_matched() -> 
             assert words or entry.get("pattern"), entry
             assert len(words) == len(set(words)), entry
             assert [word for word in words if word != word.lower()] == []
+
+
+@given(st.sampled_from(PATTERNS), st.data())
+def test_patterns_find_the_same_together_as_alone(pattern: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(re.compile(pattern, re.ASCII))).lower()
+    if re.search(pattern, text):
+        assert re.search(joined(PATTERNS), text)
+    assert re.search(joined([pattern]), text) or not re.search(pattern, text)
+
+
+def test_patterns_are_cut_at_their_own_bars_alone() -> None:
+    together = re.compile(joined([r"a(?:b|c)d|[|x]e", r"\bfo+|f\|g", r"(?<![a-z])h?i", "ab*c"]))
+    for text in ("abd", "acd", "|e", "xe", "foo", "f|g", "hi", "i", "ac", "abbc"):
+        assert together.fullmatch(text), text
+    for text in ("ab", "c", "d", "e", "xfo", "g", "f", "xi"):
+        assert not together.search(text), text
+
+
+@pytest.mark.parametrize("text", ["", "x", "Slack/4.1 x", "x WhatsApp/2.1", "İİ Slack/4.1"])
+def test_taking_people_out_leaves_the_rest(text: str) -> None:
+    assert "slack" not in without_people(text).lower()
+    assert "whatsapp" not in without_people(text).lower()
+    assert without_people(text).count("x") == text.count("x")

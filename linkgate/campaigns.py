@@ -129,6 +129,11 @@ class CampaignSettings(Model):
     sent_at: Instant | None = Field(
         default=None, description="When the e-mail goes out, unless a link says otherwise"
     )
+    scan_minutes: Annotated[float, Field(ge=0, le=1440)] | None = Field(
+        default=None,
+        description="How long after sending scanners are expected, and everybody is asked to press "
+        "the button; the configuration's default if null",
+    )
     public: bool = Field(
         default=False, description="Kept for unsigned ways in, which are not served yet"
     )

@@ -62,15 +62,27 @@ def decide(
         return Decision(Action.INTERSTITIAL, f"the press carried no good challenge: {confirmation}")
     if trusted_device:
         return Decision(Action.MINT, "a device that confirmed before")
-    if policy is Policy.CONFIRM:
-        return Decision(Action.INTERSTITIAL, "the campaign asks everyone to confirm")
-    if policy is Policy.DIRECT:
-        return Decision(Action.MINT, "the campaign lets through whatever is not automated")
-    if verdict.value is Standing.HUMAN:
-        return Decision(Action.MINT, "a person")
-    return Decision(Action.INTERSTITIAL, "not certain to be a person")
+    return _UNPROVEN[policy, verdict.value]
+
+
+def lets_through(policy: Policy, verdict: Verdict) -> bool:
+    """Return whether a visit mints by its verdict alone, without a press or a known device."""
+    decision = _UNPROVEN.get((policy, verdict.value))
+    return decision is not None and decision.action is Action.MINT
 
 
 # Made once: most visits end in one of these.
+_ASKED = Decision(Action.INTERSTITIAL, "the campaign asks everyone to confirm")
+_DIRECT = Decision(Action.MINT, "the campaign lets through whatever is not automated")
+_UNPROVEN = {
+    (Policy.ADAPTIVE, Standing.HUMAN): Decision(Action.MINT, "a person"),
+    (Policy.ADAPTIVE, Standing.SUSPECT): Decision(
+        Action.INTERSTITIAL, "not certain to be a person"
+    ),
+    (Policy.CONFIRM, Standing.HUMAN): _ASKED,
+    (Policy.CONFIRM, Standing.SUSPECT): _ASKED,
+    (Policy.DIRECT, Standing.HUMAN): _DIRECT,
+    (Policy.DIRECT, Standing.SUSPECT): _DIRECT,
+}
 _PREFETCHED = Decision(Action.REFUSE, "prefetched: the browser asks again when a person goes there")
 _AUTOMATED = {kind: Decision(Action.INTERSTITIAL, f"automated ({kind})") for kind in Kind}

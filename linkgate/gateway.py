@@ -17,6 +17,7 @@ from linkgate.issuing import Desk
 from linkgate.minting import Mint
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
+from linkgate.reconsidering import Reconsidering
 from linkgate.signals import TrustedProxies
 from linkgate.store import DAY, Store
 from linkgate.tokens import Keyring, LinkTokens
@@ -40,6 +41,7 @@ class Gateway:
     desk: Desk
     webhooks: Webhooks
     mint: Mint
+    reconsidering: Reconsidering
     stripe: StripeAPI
 
     @classmethod
@@ -67,11 +69,21 @@ class Gateway:
             challenge_age=config.links.challenge_minutes * 60,
             device_age=config.links.device_days * DAY,
         )
-        gate = Gate(keyring=keyring, store=store, mint=mint, pages=pages, terms=terms, clock=clock)
+        reconsidering = Reconsidering(store, mint, clock)
+        gate = Gate(
+            keyring=keyring,
+            store=store,
+            mint=mint,
+            reconsidering=reconsidering,
+            pages=pages,
+            terms=terms,
+            clock=clock,
+        )
         secrets = [secret.get_secret_value() for secret in config.stripe.webhook_secrets]
         # The lists of user agents are compiled now, not while the first odd one waits.
         warm()
         store.recorder.start()
+        reconsidering.start()
         return cls(
             config=config,
             clock=clock,
@@ -83,11 +95,13 @@ class Gateway:
             desk=Desk(store, tokens, config.server.public_url, config.links, mint.close_open),
             webhooks=Webhooks(store, secrets),
             mint=mint,
+            reconsidering=reconsidering,
             stripe=stripe,
         )
 
     async def close(self) -> None:
         """Finish the mints under way, write what is buffered, close every connection."""
+        await self.reconsidering.stop()
         await self.mint.drain()
         await self.stripe.close()
         await self.store.close()

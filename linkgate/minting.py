@@ -18,7 +18,7 @@ from linkgate.destinations.stripe_api import Deadline
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.store import DAY, Store
-from linkgate.store.links import Claim, Entered, Entry, Left, Visit
+from linkgate.store.links import Claim, Entered, Entry, Left, Settled, Visit
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,12 @@ class Revoked:
     """The operator has revoked the link."""
 
 
-Result = Minted | Done | Revoked
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """While it minted, the visit turned out not to be a person's: it goes nowhere."""
+
+
+Result = Minted | Done | Revoked | TakenBack
 
 
 class Mint:
@@ -157,18 +162,27 @@ class Mint:
         What can't be closed stays payable until it runs out, and is logged.
         """
         row = await self._store.links.read(name)
-        keep_until = self._store.links.keep_longest(now)
         for session in row.sessions if row else ():
             # Whether an open one has run out is Stripe's to say; a day after, it surely has.
-            if session.state is not SessionState.OPEN or now >= session.expires_at + DAY:
-                continue
-            for destination in self._destinations.values():
-                try:
-                    closed = await destination.close(session, Deadline.after(self._wait_seconds))
-                except (DestinationBusy, DestinationMisconfigured) as error:
-                    log.warning("link %s: %s stays open: %s", name, session.id, error)
-                else:
-                    await self._store.links.hear(name, closed, keep_until=keep_until)
+            if session.state is SessionState.OPEN and now < session.expires_at + DAY:
+                await self.close_one(name, session, now)
+
+    async def close_one(self, name: str, session: Session, now: float) -> bool:
+        """Close a session of the link with id `name`; False, and logged, if Stripe doesn't answer.
+
+        What is not closed stays payable until it runs out.
+        """
+        closed = True
+        for destination in self._destinations.values():
+            try:
+                heard = await destination.close(session, Deadline.after(self._wait_seconds))
+            except (DestinationBusy, DestinationMisconfigured) as error:
+                log.warning("link %s: %s stays open: %s", name, session.id, error)
+                closed = False
+            else:
+                keep_until = self._store.links.keep_longest(now)
+                await self._store.links.hear(name, heard, keep_until=keep_until)
+        return closed
 
     async def drain(self) -> None:
         """Wait until the attempts under way have ended."""
@@ -193,11 +207,16 @@ class Mint:
                     outcome = f"found {session.id} {session.state}"
                     return Done(session.state)
                 raise DestinationBusy("the attempt's session has run out", settled=True)
-            if await self._store.links.settle(
+            settled = await self._store.links.settle(
                 link, visit.id, session, visit.id, revision=campaign.revision
-            ):
+            )
+            if settled is Settled.DONE:
                 outcome = ""
                 return Minted(session, fresh=True)
+            if settled is Settled.TAKEN_BACK:
+                outcome = ""
+                await self.close_one(link.id, session, entry.now)
+                return TakenBack()
             # The link was revoked, or went on to another attempt while this one was stuck: this
             # session must not stay open.
             outcome = f"came too late with {session.id}"

@@ -29,6 +29,25 @@ class PicturedEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class PicturedChange:
+    """A verdict that changed when more was known; both sides by kind if they have one."""
+
+    at: datetime
+    before: str
+    after: str
+    rule: Annotated[str, Field(description="The rule that found the late evidence")]
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedShadow:
+    """What the shadow rules said of a visit, without effect."""
+
+    verdict: str
+    kind: str | None
+    evidence: tuple[PicturedEvidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PicturedVisit:
     """One visit to the link."""
 
@@ -46,6 +65,14 @@ class PicturedVisit:
         str, Field(description="What the user agent claims: device / system / browser")
     ]
     evidence: tuple[PicturedEvidence, ...]
+    changes: Annotated[
+        tuple[PicturedChange, ...],
+        Field(description="How late evidence changed the verdict; `verdict` is the latest"),
+    ]
+    shadow: Annotated[
+        PicturedShadow | None,
+        Field(description="What the shadow rules would have said, where that differs"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +142,23 @@ def _visit(kept: Mapping[str, Any]) -> PicturedVisit:
         address=kept.get("address", ""),
         user_agent=kept.get("user_agent", ""),
         browser=_browser(kept.get("user_agent", "")),
-        evidence=tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ())),
+        evidence=_evidence(kept),
+        changes=tuple(
+            PicturedChange(_time(change["at"]), change["from"], change["to"], change["rule"])
+            for change in kept.get("changes", ())
+        ),
+        shadow=_shadow(kept.get("shadow")),
     )
+
+
+def _shadow(kept: Mapping[str, Any] | None) -> PicturedShadow | None:
+    if kept is None:
+        return None
+    return PicturedShadow(kept["verdict"], kept["kind"], _evidence(kept))
+
+
+def _evidence(kept: Mapping[str, Any]) -> tuple[PicturedEvidence, ...]:
+    return tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ()))
 
 
 @lru_cache(2048)

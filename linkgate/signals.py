@@ -174,11 +174,14 @@ def gather(
     proxies: TrustedProxies,
     *,
     decoy: bool = False,
+    sent_at: float | None = None,
+    scan_seconds: float = 600.0,
 ) -> Signals:
     """Read a visit from ASGI's raw headers (lower-case names).
 
     Lines of one header are joined (RFC 9110, 5.3): a second line must not hide what it says.
-    `peer` is the address at the other end of the connection, `scheme` what the server spoke.
+    `peer` is the address at the other end of the connection, `scheme` what the server spoke; the
+    others are what is known of the link (see `Signals`).
     """
     found: dict[str, Any] = {}
     chains: dict[bytes, bytes] = {}
@@ -207,6 +210,8 @@ def gather(
         address=address,
         address_known=bool(address) and (bool(chains) or not is_private(address)),
         decoy=decoy,
+        sent_at=sent_at,
+        scan_seconds=scan_seconds,
         **found,
     )
 

@@ -57,6 +57,8 @@ class Purpose(StrEnum):
     DECOY = "linkgate.decoy.v1"
     CHALLENGE = "linkgate.challenge.v1"
     DEVICE = "linkgate.device.v1"
+    #: Names of networks and addresses in the store's memory; they never leave it.
+    SOURCE = "linkgate.source.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,10 @@ class Keyring:
     def sign(self, purpose: Purpose, payload: bytes) -> str:
         """Return `payload` and its signature, joined by a dot."""
         return self._signers[purpose].sign(payload).decode("ascii")
+
+    def pseudonym(self, text: str) -> str:
+        """Return a name for `text` that only the holder of the newest key can make: 66 bits."""
+        return self._signers[Purpose.SOURCE].get_signature(text).decode("ascii")[:11]
 
     def verify(self, purpose: Purpose, signed: str) -> bytes:
         """Return the payload of `signed`; raises BadSignature if no key made it for `purpose`."""

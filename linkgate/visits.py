@@ -1,4 +1,4 @@
-"""One visit, from signals to an answer: judge, decide, apply, record.
+"""One visit, from signals to an answer: gather, judge, decide, apply, record.
 
 What a machine did is buffered; what a person did is written before the answer, in the same step in
 which the store says what stands. Nothing here fails a visit: without a store or without Stripe, a
@@ -8,17 +8,28 @@ person gets a page with a way on, and a machine gets what it always gets.
 import itertools
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from linkgate import challenge, device
 from linkgate.answers import PREFETCH_REFUSED, Answer, Means
 from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
-from linkgate.detection import NOTHING_KNOWN, Standing, Verdict, judge, prefetching
+from linkgate.detection import (
+    NOTHING_KNOWN,
+    RULES,
+    History,
+    Ruleset,
+    Standing,
+    Verdict,
+    hindsight,
+    prefetching,
+)
 from linkgate.errors import (
     BadSignature,
     DestinationBusy,
@@ -27,12 +38,15 @@ from linkgate.errors import (
     MalformedToken,
     StoreUnavailable,
 )
-from linkgate.minting import Done, Mint, Minted, Revoked
+from linkgate.minting import Done, Mint, Minted, Revoked, TakenBack
 from linkgate.pages import Page, Pages
 from linkgate.payments import SessionState
-from linkgate.signals import Signals, truncate
+from linkgate.reconsidering import Reconsidering
+from linkgate.record import describe, label
+from linkgate.signals import Signals, neighbourhood
 from linkgate.store import Store
 from linkgate.store.links import Entered, Visit
+from linkgate.store.memory import UNKNOWN, Source
 from linkgate.tokens import Keyring, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
@@ -45,8 +59,49 @@ class Terms:
     public_url: str
     challenge_age: float
     device_age: float
+    #: How long after sending scanners are at work, where a campaign doesn't say.
+    scan_seconds: float = 600.0
     #: When the busy page tries again while the store is away; the embedded one is back in a second.
     store_retry: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The rules that judge, and those that are only tried."""
+
+    rules: Ruleset = RULES
+    #: Judges beside the others and is recorded, without effect.
+    shadow: Ruleset | None = None
+
+    @property
+    def remembered_seconds(self) -> float:
+        """How long a sighting is of use to either."""
+        sets = [self.rules, self.shadow] if self.shadow else [self.rules]
+        return max(rules.limits.remembered_seconds for rules in sets)
+
+    @property
+    def decoy_seconds(self) -> float:
+        """How long a decoy's opening is of use to either."""
+        sets = [self.rules, self.shadow] if self.shadow else [self.rules]
+        return max(rules.limits.decoy_seconds for rules in sets)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a POST carried, as it came; empty where it did not."""
+
+    challenge: str = ""
+    gesture: str = ""
+    #: The second control was used, which no person can see.
+    second: bool = False
+
+
+class Gather(Protocol):
+    """Reads the request's signals, told what is known of its link."""
+
+    def __call__(
+        self, *, decoy: bool = ..., sent_at: float | None = ..., scan_seconds: float = ...
+    ) -> Signals: ...
 
 
 class Gate:
@@ -58,14 +113,19 @@ class Gate:
         keyring: Keyring,
         store: Store,
         mint: Mint,
+        reconsidering: Reconsidering,
         pages: Pages,
         terms: Terms,
         clock: Callable[[], float],
+        bench: Bench | None = None,
     ) -> None:
         self._keyring = keyring
         self._tokens = LinkTokens(keyring)
         self._store = store
         self._mint = mint
+        self._reconsidering = reconsidering
+        self._bench = bench or Bench()
+        self._source = lru_cache(8192)(self._name_source)
         self._pages = pages
         self._means = Means(pages, keyring, self._tokens)
         self._terms = terms
@@ -74,65 +134,123 @@ class Gate:
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count(1 << 20)
 
-    async def visit(self, text: str, gather: Callable[[bool], Signals], form: str | None) -> Page:
-        """Answer one visit to the link in `text`.
-
-        `gather` returns the request's signals, told whether the token is a decoy's. `form` is the
-        challenge that a POST carried, "" if it carried none, and None for anything but a POST.
-        """
+    async def visit(self, text: str, gather: Gather, form: Form | None) -> Page:
+        """Answer one visit to the link in `text`; `form` is None for anything but a POST."""
         now = self._clock()
         try:
             reading = self._tokens.read(text, now)
         except ExpiredToken as error:
-            return await self._expired(error.campaign, gather(False))
+            return await self._expired(error.campaign, gather())
         except (MalformedToken, BadSignature):
-            return self._pages.simple("unknown", lang=self._lang(gather(False)))
-        signals = gather(reading.decoy)
-        verdict = judge(signals, NOTHING_KNOWN, now)
-        slug = reading.link.campaign
+            return self._pages.simple("unknown", lang=self._lang(gather()))
+        link = reading.link
         try:
-            campaign = self._store.campaigns.peek(slug) or await self._store.campaigns.get(slug)
+            campaign = self._store.campaigns.peek(link.campaign)
+            campaign = campaign or await self._store.campaigns.get(link.campaign)
         except StoreUnavailable:
             # Not the busy page: that one tries again by itself, and who may go on isn't known.
-            log.warning("the store is away, and campaign %s is not at hand", slug)
+            log.warning("the store is away, and campaign %s is not at hand", link.campaign)
+            signals = gather()
             if prefetching(signals):
                 return PREFETCH_REFUSED
             answer = Answer(self._means, reading, signals, None, now)
             return answer.interstitial(again=form is not None)
         if campaign is None:
-            return self._pages.simple("unknown", lang=self._lang(signals))
-        confirmation = self._confirmation(form, signals, reading, now)
+            return self._pages.simple("unknown", lang=self._lang(gather()))
+        signals = self._gathered(gather, reading, campaign)
+        confirmation = None
+        if form is not None:
+            confirmation = self._confirmation(form.challenge, signals, reading, now)
+            press = challenge.read_press(confirmation, form.gesture, form.second, now)
+            signals = replace(signals, press=press)
+        if device.COOKIE in signals.cookie and self._trusts(signals, now):
+            signals = replace(signals, known_device=True)
+        name = f"{self._process}{next(self._numbers):x}"
+        history = await self._remember(name, signals, reading, now)
+        verdict = self._bench.rules.judge(signals, history, now)
         decision = decide(
             policy=campaign.policy,
             status=campaign.status,
             verdict=verdict,
             prefetching=prefetching(signals),
-            trusted_device=self._trusts(signals, now),
+            trusted_device=signals.known_device,
             confirmation=confirmation,
         )
         answer = Answer(self._means, reading, signals, campaign, now)
-        page = await self._apply(answer, verdict, decision, pressed=form is not None)
+        shadow = self._shadow(answer, verdict, history)
+        body = describe(name, signals, verdict, decision, now, shadow=shadow)
+        visit = Visit(name, decision.action, body)
+        page = await self._apply(answer, verdict, decision, visit, pressed=form is not None)
         if decision.action is Action.MINT and _is_press(confirmation):
             cookie = (b"set-cookie", self._device_cookie(now))
             return Page(page.status, page.body, (*page.headers, cookie))
         return page
 
+    def _gathered(self, gather: Gather, reading: Reading, campaign: Campaign) -> Signals:
+        sent_at: float | None = reading.link.sent_at
+        if sent_at is None and campaign.sent_at is not None:
+            sent_at = campaign.sent_at.timestamp()
+        minutes = campaign.scan_minutes
+        seconds = self._terms.scan_seconds if minutes is None else minutes * 60
+        return gather(decoy=reading.decoy, sent_at=sent_at, scan_seconds=seconds)
+
+    async def _remember(self, name: str, signals: Signals, reading: Reading, now: float) -> History:
+        """Return what is remembered around this visit, and note what it tells about earlier ones.
+
+        A machine that says what it is needs no memory, and costs the store nothing.
+        """
+        if prefetching(signals):
+            return NOTHING_KNOWN
+        if not signals.decoy:
+            verdict = self._bench.rules.judge(signals, NOTHING_KNOWN, now)
+            if verdict.value is Standing.AUTOMATED:
+                return NOTHING_KNOWN
+        source = self._source(signals.address) if signals.address_known else UNKNOWN
+        try:
+            history = await self._store.memory.sight(
+                visit=name,
+                link=reading.link.id,
+                source=source,
+                user_agent=signals.user_agent,
+                keep_seconds=self._bench.remembered_seconds,
+                decoy_seconds=self._bench.decoy_seconds,
+                leave=signals.press is None and not signals.decoy,
+                decoy=signals.decoy,
+            )
+            doubts = hindsight(signals, history, self._bench.rules.limits)
+            if doubts:
+                await self._reconsidering.note(name, doubts, now)
+        except StoreUnavailable:
+            log.warning("a visit of campaign %s goes without memory", reading.link.campaign)
+            return NOTHING_KNOWN
+        return history
+
+    def _name_source(self, address: str) -> Source:
+        network = self._keyring.pseudonym(neighbourhood(address))
+        return Source(network, self._keyring.pseudonym(address))
+
+    def _shadow(self, answer: Answer, verdict: Verdict, history: History) -> Verdict | None:
+        """Judge by the shadow rules; returns what they say where that differs."""
+        if self._bench.shadow is None:
+            return None
+        other = self._bench.shadow.judge(answer.signals, history, answer.now)
+        slug = answer.reading.link.campaign
+        self._store.recorder.count(slug, f"shadow.{label(verdict)}.{label(other)}")
+        return other if label(other) != label(verdict) else None
+
     async def _apply(
-        self, answer: Answer, verdict: Verdict, decision: Decision, *, pressed: bool
+        self, answer: Answer, verdict: Verdict, decision: Decision, visit: Visit, *, pressed: bool
     ) -> Page:
         link, slug = answer.reading.link, answer.reading.link.campaign
-        name = f"{self._process}{next(self._numbers):x}"
-        body = describe(name, answer.signals, verdict, decision, answer.now)
-        visit = Visit(name, decision.action, body)
         recorder = self._store.recorder
-        recorder.count(slug, f"visits.{verdict.kind or verdict.value}")
+        recorder.count(slug, f"visits.{label(verdict)}")
         if verdict.value is Standing.AUTOMATED or prefetching(answer.signals):
             recorder.count(slug, f"decisions.{decision.action}")
             recorder.visit(link, link.id, visit)
             return answer.without_minting(decision, again=pressed)
         try:
             if decision.action is Action.MINT:
-                return await self._bring(answer, visit)
+                return await self._bring(answer, visit, pressed=pressed)
             entered = await self._store.links.enter(link, visit, None)
         except StoreUnavailable as error:
             log.warning("a visit of campaign %s goes without the store: %s", slug, error)
@@ -156,7 +274,7 @@ class Gate:
         self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.REFUSE}")
         return answer.simple("revoked")
 
-    async def _bring(self, answer: Answer, visit: Visit) -> Page:
+    async def _bring(self, answer: Answer, visit: Visit, *, pressed: bool) -> Page:
         campaign, recorder = answer.campaign, self._store.recorder
         assert campaign
         minting = f"decisions.{Action.MINT}"
@@ -176,6 +294,9 @@ class Gate:
                 return self._done(answer, state)
             case Revoked():
                 return self._revoked(answer)
+            case TakenBack():
+                recorder.count(campaign.slug, minting)
+                return answer.interstitial(again=pressed)
             case Minted(session, fresh):
                 kind = "sessions.minted" if fresh else "sessions.reused"
                 recorder.count(campaign.slug, minting)
@@ -197,19 +318,15 @@ class Gate:
             log.warning("the refusal could not be kept: the store is away")
 
     def _confirmation(
-        self, form: str | None, signals: Signals, reading: Reading, now: float
-    ) -> challenge.Challenge | challenge.Refusal | None:
-        if form is None:
-            return None
+        self, text: str, signals: Signals, reading: Reading, now: float
+    ) -> challenge.Challenge | challenge.Refusal:
         if not same_origin(signals, self._terms.public_url):
             return challenge.Refusal.FORGED
         return challenge.read(
-            self._keyring, form, link=reading.link.id, now=now, max_age=self._terms.challenge_age
+            self._keyring, text, link=reading.link.id, now=now, max_age=self._terms.challenge_age
         )
 
     def _trusts(self, signals: Signals, now: float) -> bool:
-        if device.COOKIE not in signals.cookie:
-            return False
         return device.read(self._keyring, signals.cookie, now) is not None
 
     def _lang(self, signals: Signals) -> str:
@@ -254,19 +371,3 @@ def _site(address: str) -> str:
     """Return host and port, without the ports that go without saying."""
     host = address.partition("//")[2].lower()
     return host.removesuffix(":443").removesuffix(":80")
-
-
-def describe(name: str, signals: Signals, verdict: Verdict, decision: Decision, now: float) -> str:
-    """Return a visit as the JSON that is kept. Append-only: dashboards read what is months old."""
-    kept: Mapping[str, object] = {
-        "id": name,
-        "at": round(now, 3),
-        "verdict": verdict.value,
-        "kind": verdict.kind,
-        "reason": decision.reason,
-        "evidence": [(e.rule, e.points_to, e.reason) for e in verdict.evidence],
-        "method": signals.method,
-        "address": truncate(signals.address),
-        "user_agent": signals.user_agent[:200],
-    }
-    return msgspec.json.encode(kept).decode()

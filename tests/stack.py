@@ -38,7 +38,7 @@ CHROME = (
 )
 #: What Chromium 156 sends when a person opens a link.
 BROWSER: Mapping[str, str] = {
-    "sec-ch-ua": '"Not:A-Brand";v="8", "Chromium";v="156"',
+    "sec-ch-ua": '"Chromium";v="156", "Google Chrome";v="156", "Not:A-Brand";v="8"',
     "sec-ch-ua-mobile": "?0",
     "sec-ch-ua-platform": '"Linux"',
     "Upgrade-Insecure-Requests": "1",
@@ -53,6 +53,8 @@ BROWSER: Mapping[str, str] = {
 }
 #: A browser that sends too little to be sure of: the button, and a press lets it in.
 SUSPECT: Mapping[str, str] = {"User-Agent": CHROME, "Accept": "text/html"}
+#: What the interstitial's script says of a person's press.
+BY_HAND = "ran pressed trusted seen=2400"
 SCANNER: Mapping[str, str] = {"User-Agent": "Barracuda Sentinel (EE)", "Accept": "*/*"}
 
 
@@ -144,11 +146,16 @@ class Stack:
             return Answer(answer.status, answer.headers, (await answer.read()).decode())
 
     async def press(
-        self, page: Answer, headers: Mapping[str, str] = BROWSER, **more: Any
+        self,
+        page: Answer,
+        headers: Mapping[str, str] = BROWSER,
+        gesture: str = BY_HAND,
+        **more: Any,
     ) -> Answer:
-        """Press the button of an interstitial, as a browser on the same page does."""
+        """Press the button of an interstitial, as a person's browser on the same page does."""
         sent = {**headers, "Sec-Fetch-Site": "same-origin", "Origin": self.url}
-        return await self.ask("POST", page.action, sent, data={"challenge": page.challenge}, **more)
+        form = {"challenge": page.challenge, "gesture": gesture}
+        return await self.ask("POST", page.action, sent, data=form, **more)
 
     async def row(self, link: Link) -> Row:
         """Return what is kept of a link, buffered visits included."""

@@ -65,7 +65,7 @@ async def one_open_session(stack: Stack) -> Any:
     ids=str,
 )
 async def test_a_passing_fault_is_ridden_out(hasty: Stack, fault: dict[str, Any]) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     await hasty.fault(**fault)
     answer = await hasty.get(hasty.path(hasty.link()))
     assert (answer.status, answer.location) == (303, (await one_open_session(hasty))["url"])
@@ -85,7 +85,7 @@ async def test_a_passing_fault_is_ridden_out(hasty: Stack, fault: dict[str, Any]
     ids=str,
 )
 async def test_a_lasting_fault_is_a_page_that_leads_on(hasty: Stack, fault: dict[str, Any]) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     link = hasty.link()
     await hasty.fault(**fault)
     busy = await hasty.get(hasty.path(link))
@@ -100,7 +100,7 @@ async def test_a_lasting_fault_is_a_page_that_leads_on(hasty: Stack, fault: dict
 
 
 async def test_when_all_of_stripe_is_down_nobody_is_turned_away(hasty: Stack) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     link = hasty.link()
     await hasty.fault(match="*", status=500, times=99)
     busy = await hasty.get(hasty.path(link))
@@ -118,7 +118,7 @@ async def test_when_all_of_stripe_is_down_nobody_is_turned_away(hasty: Stack) ->
 async def test_an_old_session_that_can_not_be_closed_keeps_a_new_one_away(
     hasty: Stack, fault: dict[str, Any]
 ) -> None:
-    await hasty.campaign(reuse_minutes=0)
+    await hasty.campaign(policy="direct", reuse_minutes=0)
     link = hasty.link()
     first = await hasty.get(hasty.path(link))
     await hasty.fault(match="POST /v1/checkout/sessions/*/expire", **fault)
@@ -131,7 +131,7 @@ async def test_an_old_session_that_can_not_be_closed_keeps_a_new_one_away(
 
 async def test_a_session_that_stripe_has_forgotten_does_not_lock_anyone_out(stack: Stack) -> None:
     """Another account's key, or a sandbox that was restarted."""
-    await stack.campaign(reuse_minutes=0)
+    await stack.campaign(policy="direct", reuse_minutes=0)
     link = stack.link()
     await stack.get(stack.path(link))
     [session] = await stack.sessions()
@@ -141,7 +141,9 @@ async def test_a_session_that_stripe_has_forgotten_does_not_lock_anyone_out(stac
 
 
 async def test_a_price_that_does_not_exist_is_told_to_the_operator(stack: Stack) -> None:
-    campaign = await stack.campaign(destination={"line_items": [{"price": "price_nope"}]})
+    campaign = await stack.campaign(
+        policy="direct", destination={"line_items": [{"price": "price_nope"}]}
+    )
     link = stack.link()
     answer = await stack.get(stack.path(link))
     assert answer.status == 503
@@ -178,7 +180,7 @@ async def test_a_wrong_stripe_key_is_told_to_the_operator(valkey_url: str, key: 
 
 async def test_a_process_that_died_while_minting_leaves_one_session(stack: Stack) -> None:
     """Stripe made the session, and linkgate died before it could keep it."""
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
     links = stack.gateway.store.links
     settle = links.settle
@@ -195,7 +197,7 @@ async def test_a_process_that_died_while_minting_leaves_one_session(stack: Stack
 
 
 async def test_a_campaign_changed_while_an_attempt_was_open_is_no_hindrance(hasty: Stack) -> None:
-    campaign = await hasty.campaign()
+    campaign = await hasty.campaign(policy="direct")
     link = hasty.link()
     await hasty.fault(mode="drop", times=99, executed=True)
     busy = await hasty.get(hasty.path(link))
@@ -208,7 +210,7 @@ async def test_a_campaign_changed_while_an_attempt_was_open_is_no_hindrance(hast
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 422])
 async def test_a_refusal_after_a_lost_answer_proves_nothing(hasty: Stack, status: int) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     link = hasty.link()
     await hasty.fault(mode="drop", executed=True)
     await hasty.fault(status=status)
@@ -222,7 +224,7 @@ async def test_a_refusal_after_a_lost_answer_proves_nothing(hasty: Stack, status
 async def test_an_attempt_of_unknown_result_is_taken_up_as_long_as_it_may_matter(
     hasty: Stack, minutes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     link = hasty.link()
     await hasty.fault(mode="drop", times=99, executed=True)
     assert is_busy(await hasty.get(hasty.path(link)))
@@ -248,7 +250,7 @@ def later(script: Script, milliseconds: int) -> Script:
 async def test_a_store_clock_ahead_of_stripes_does_not_forget_an_open_session(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
     await stack.get(stack.path(link))
     monkeypatch.setattr(scripts, "ENTER", later(scripts.ENTER, 33 * 60_000))
@@ -258,20 +260,22 @@ async def test_a_store_clock_ahead_of_stripes_does_not_forget_an_open_session(
 
 
 async def test_a_customer_who_is_gone_can_still_pay(stack: Stack) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     answer = await stack.get(stack.path(stack.link(customer="cus_deleted1")))
     assert answer.status == 303
     await one_open_session(stack)
 
 
 async def test_a_campaign_that_updates_customers_takes_links_without_one(stack: Stack) -> None:
-    await stack.campaign(destination={"params": {"customer_update": {"address": "auto"}}})
+    await stack.campaign(
+        policy="direct", destination={"params": {"customer_update": {"address": "auto"}}}
+    )
     for link in (stack.link(), stack.link(customer="cus_deleted1")):
         assert (await stack.get(stack.path(link))).status == 303
 
 
 async def test_a_lost_answer_and_a_customer_who_is_gone_in_one_visit(hasty: Stack) -> None:
-    await hasty.campaign()
+    await hasty.campaign(policy="direct")
     await hasty.fault(mode="drop")
     assert (await hasty.get(hasty.path(hasty.link(customer="cus_deleted1")))).status == 303
     await one_open_session(hasty)
@@ -280,7 +284,7 @@ async def test_a_lost_answer_and_a_customer_who_is_gone_in_one_visit(hasty: Stac
 async def test_an_attempt_that_asked_nothing_begins_when_it_is_taken_up(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
 
     async def away(*_: Any, **__: Any) -> Any:
@@ -297,7 +301,7 @@ async def test_an_attempt_that_asked_nothing_begins_when_it_is_taken_up(
 async def test_no_person_is_named_to_the_operator(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
     await stack.gateway.store.links.keep_private(link, {"email": "jane.doe@example"})
     # Neither an address that Stripe can't read nor a customer who is gone keeps anyone out.
@@ -337,7 +341,7 @@ async def test_a_proxys_refusal_is_no_word_of_stripes(hasty: Stack) -> None:
 
 
 async def test_a_person_who_leaves_does_not_stop_the_attempt(stack: Stack) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
     await stack.fault(mode="slow", seconds=0.3)
     with pytest.raises(TimeoutError):
@@ -350,7 +354,7 @@ async def test_a_person_who_leaves_does_not_stop_the_attempt(stack: Stack) -> No
 
 async def test_a_store_killed_amid_clicks_costs_nobody_the_way(tmp_path: Path) -> None:
     async with embedded(tmp_path / "data") as stack:
-        await stack.campaign()
+        await stack.campaign(policy="direct")
         link = stack.link()
         # From here on the campaign is at hand, and is used while the store is away.
         assert (await stack.get(stack.path(stack.link()))).status == 303
@@ -371,7 +375,7 @@ async def test_a_store_killed_amid_clicks_costs_nobody_the_way(tmp_path: Path) -
 async def test_without_a_store_people_get_a_way_on_and_machines_nothing(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     assert (await stack.get(stack.path(stack.link()))).status == 303
 
     async def away(*_: Any, **__: Any) -> Any:
@@ -405,7 +409,7 @@ async def test_every_mode_mints_and_can_be_attributed(stack: Stack, mode: str, d
         destination["line_items"] = [{"price": "price_demo_monthly"}]
     if mode == "setup":
         destination |= {"line_items": [], "params": {"currency": "eur"}}
-    await stack.campaign(destination=destination)
+    await stack.campaign(policy="direct", destination=destination)
     link = stack.link()
     assert (await stack.get(stack.path(link))).status == 303
     row = await stack.row(link)
@@ -417,7 +421,7 @@ async def test_every_mode_mints_and_can_be_attributed(stack: Stack, mode: str, d
 
 
 async def test_private_attributes_reach_stripe_and_nothing_else(stack: Stack) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     link = stack.link()
     private = {"email": "someone@example.com", "metadata": {"segment": "gold"}}
     await stack.gateway.store.links.keep_private(link, private)
@@ -484,7 +488,7 @@ def test_the_margin_covers_a_clock_that_is_behind_stripes() -> None:
 
 @pytest.mark.parametrize("skew", [-90, 90, 3600])
 async def test_stripes_clock_may_differ_a_little(stack: Stack, skew: int) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     await stack.control("POST", "clock", {"offset": skew})
     answer = await stack.get(stack.path(stack.link()))
     if abs(skew) < CLOCK_MARGIN_SECONDS:

@@ -11,7 +11,7 @@ import pytest
 from linkgate import challenge, device
 from linkgate.payments import SessionState
 from linkgate.tokens import Keyring, LinkTokens
-from tests.stack import BROWSER, SCANNER, SIGNING_KEY, STRIPE_KEY, SUSPECT, Answer, Stack
+from tests.stack import BROWSER, BY_HAND, SCANNER, SIGNING_KEY, STRIPE_KEY, SUSPECT, Answer, Stack
 
 KEYS = Keyring([SIGNING_KEY])
 PREFETCH = {**BROWSER, "Sec-Purpose": "prefetch"}
@@ -169,7 +169,8 @@ async def test_a_press_comes_from_our_own_page(
     page = await stack.get(stack.path(stack.link()))
     sent = {**BROWSER, **{name: value.format(url=stack.url) for name, value in headers.items()}}
     sent = {name: value for name, value in sent.items() if value}
-    answer = await stack.ask("POST", page.action, sent, data={"challenge": page.challenge})
+    form = {"challenge": page.challenge, "gesture": BY_HAND}
+    answer = await stack.ask("POST", page.action, sent, data=form)
     assert answer.status == status
 
 
@@ -181,7 +182,7 @@ async def test_a_huge_form_is_refused_and_costs_nothing(stack: Stack) -> None:
 
 
 async def test_two_hundred_clicks_at_once_make_one_session(stack: Stack) -> None:
-    await stack.campaign()
+    await stack.campaign(policy="direct")
     path = stack.path(stack.link())
     answers = await asyncio.gather(*(stack.get(path) for _ in range(200)))
     [session] = await stack.sessions()
@@ -191,7 +192,7 @@ async def test_two_hundred_clicks_at_once_make_one_session(stack: Stack) -> None
 
 
 async def test_a_later_visit_closes_the_old_session_first(stack: Stack) -> None:
-    await stack.campaign(reuse_minutes=0)
+    await stack.campaign(policy="direct", reuse_minutes=0)
     link = stack.link()
     first = await stack.get(stack.path(link))
     second = await stack.get(stack.path(link))
@@ -203,7 +204,7 @@ async def test_a_later_visit_closes_the_old_session_first(stack: Stack) -> None:
 
 
 async def test_a_session_that_turns_out_complete_is_not_paid_twice(stack: Stack) -> None:
-    await stack.campaign(reuse_minutes=0)
+    await stack.campaign(policy="direct", reuse_minutes=0)
     link = stack.link()
     await stack.get(stack.path(link))
     [session] = await stack.sessions()
@@ -246,7 +247,7 @@ async def test_a_signed_webhook_says_that_a_link_is_paid(stack: Stack) -> None:
 
 
 async def test_a_pending_payment_says_so_and_a_failed_one_lets_in_again(stack: Stack) -> None:
-    await stack.campaign(reuse_minutes=0)
+    await stack.campaign(policy="direct", reuse_minutes=0)
     link = stack.link()
     await stack.get(stack.path(link))
     [session] = await stack.sessions()
@@ -351,7 +352,7 @@ async def test_a_bug_is_a_page_with_the_laws_headers(
     def bug(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("linkgate.visits.judge", bug)
+    monkeypatch.setattr("linkgate.visits.decide", bug)
     answer = await stack.get(stack.path(stack.link()))
     assert answer.status == 500
     assert answer.headers["Cache-Control"] == "no-store"
@@ -372,7 +373,7 @@ async def test_nothing_personal_is_logged(
     await stack.fault(status=429, retry_after=60)
     await stack.get(stack.path(people[0]))
     with monkeypatch.context() as patch:
-        patch.setattr("linkgate.visits.judge", lambda *_: 1 / 0)
+        patch.setattr("linkgate.visits.decide", lambda **_: 1 / 0)
         assert (await stack.get(stack.path(people[3]))).status == 500
     assert len(caplog.records) >= 3
     for secret in ("person-", "someone", "/l/", "127.0.0.1", STRIPE_KEY, SIGNING_KEY):

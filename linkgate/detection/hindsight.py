@@ -27,13 +27,14 @@ def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt
     Only what one machine must have done is taken back: visits with the same user agent, from the
     same address or network. People behind one address differ in their browsers; and a session that
     is taken back by mistake stands in a person's way. A decoy, which no person opens, taints its
-    link whoever came. A press taints nothing: its page came just before it.
+    link whoever came. A twin takes nothing back: a double click opens two tabs, and both have to
+    work. A press taints nothing: its page came just before it.
     """
     if signals.press is not None:
         return ()
     if signals.decoy:
         return tuple(_decoy(history, limits))
-    return (*_twin(history, limits), *_bursts(history, limits))
+    return tuple(_bursts(history, limits))
 
 
 def _decoy(history: History, limits: Limits) -> Iterable[Doubt]:
@@ -46,13 +47,6 @@ def _decoy(history: History, limits: Limits) -> Iterable[Doubt]:
             yield Doubt(
                 sighting, Evidence("decoy-address", Standing.AUTOMATED, reason, Kind.SCANNER)
             )
-
-
-def _twin(history: History, limits: Limits) -> Iterable[Doubt]:
-    for sighting in within(history.link, limits.twin_seconds):
-        if sighting.same_network and sighting.same_agent:
-            reason = f"another visit to the same link came {sighting.age:.2g} s later"
-            yield Doubt(sighting, Evidence("twin", Standing.SUSPECT, reason))
 
 
 def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:

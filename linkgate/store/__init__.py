@@ -9,7 +9,9 @@ from typing import Self
 from linkgate.store.apikeys import ApiKeys
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection
+from linkgate.store.doubts import DoubtStore
 from linkgate.store.links import Links
+from linkgate.store.memory import Memory
 from linkgate.store.recorder import Recorder
 
 DAY = 86_400
@@ -36,6 +38,8 @@ class Store:
             retention_s=retention_s,
             longest_s=longest_days * DAY,
         )
+        self.memory = Memory(connection)
+        self.doubts = DoubtStore(connection)
         self.recorder = Recorder(connection, visits_kept=visits_kept, retention_s=retention_s)
 
     @classmethod

@@ -30,6 +30,30 @@ def events(link_id: str) -> str:
     return f"lg:{{{link_id}}}:events"
 
 
+def seen(link_id: str) -> str:
+    """Sorted set: the link's sightings of the last seconds, by time."""
+    return f"lg:{{{link_id}}}:seen"
+
+
+def decoy(link_id: str) -> str:
+    """String: when the link's decoy was opened, for a minute or so."""
+    return f"lg:{{{link_id}}}:decoy"
+
+
+def network(name: str) -> str:
+    """Sorted set: the sightings from a network (a keyed hash) in the last seconds, by time."""
+    return f"lg:{{net:{name}}}:seen"
+
+
+def address_decoy(network_name: str, address: str) -> str:
+    """String: when an address (a keyed hash) of the network opened a decoy."""
+    return f"lg:{{net:{network_name}}}:decoy:{address}"
+
+
+DOUBTS_DUE = "lg:{doubts}:due"  # Sorted set: ids of doubts by when they are to be looked at.
+DOUBTS = "lg:{doubts}:all"  # Hash: id of a doubt -> its JSON.
+
+
 def campaign(slug: str) -> str:
     """String: JSON of a `campaigns.Campaign`."""
     return f"lg:campaign:{{{slug}}}"
@@ -46,6 +70,11 @@ def counters(slug: str) -> str:
 def counted(slug: str, process: str) -> str:
     """String: the last batch of counters that a process added, so that a retry adds nothing."""
     return f"lg:counted:{{{slug}}}:{process}"
+
+
+def recounted(slug: str, visit: str, change: int) -> str:
+    """String: set once a change of a visit's verdict has been counted, for some hours."""
+    return f"lg:recounted:{{{slug}}}:{visit}:{change}"
 
 
 def trouble(slug: str) -> str:

@@ -7,7 +7,7 @@ attributes; every row expires with the link.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, cast
 
 import msgspec
@@ -36,6 +36,17 @@ class Entered(StrEnum):
     WAIT = "wait"
 
 
+class Settled(IntEnum):
+    """What came of making a session the link's current one."""
+
+    #: The link went on without this visit, or was revoked meanwhile.
+    TOO_LATE = 0
+    #: It is.
+    DONE = 1
+    #: The visit was taken back meanwhile: the session is nobody's, and has to be closed.
+    TAKEN_BACK = 2
+
+
 class Left(StrEnum):
     """In what state an attempt is left that did not end in a session."""
 
@@ -46,6 +57,9 @@ class Left(StrEnum):
     #: Nothing was minted: the next visit makes a new attempt.
     SETTLED = "settled"
 
+
+#: In place of a campaign's revision, which is 1 or more: this session is not used again.
+NOT_AGAIN = "-"
 
 #: Stripe's sessions live 24 hours at most; an hour for clocks and for what was long on its way.
 UNKNOWN_MS = 25 * 3_600_000
@@ -175,13 +189,10 @@ class Links:
 
     async def settle(
         self, link: Link, owner: str, session: Session, visit: str, *, revision: int = 0
-    ) -> bool:
-        """Make `session` the link's current one.
-
-        False if the link went on without this visit, or was revoked meanwhile.
-        """
+    ) -> Settled:
+        """Make `session` the link's current one."""
         name = link.id
-        return bool(
+        return Settled(
             await self._connection.script(
                 scripts.SETTLE,
                 [keys.link(name), keys.sessions(name), keys.visits(name)],
@@ -194,6 +205,7 @@ class Links:
                     f"minted {session.id}",
                     self.keep_until(link),
                     revision,
+                    NOT_AGAIN,
                 ],
             )
         )

@@ -115,7 +115,7 @@ local function note(visits, id, outcome)
         if second and string.find(entry, id, second, true) then
             redis.call('LSET', visits, index - 1,
                 string.sub(entry, 1, first) .. outcome .. string.sub(entry, second))
-            return
+            return entry
         end
     end
 end
@@ -133,8 +133,9 @@ return 1
 
 # KEYS: link, sessions, visits
 # ARGV: 1 owner, 2 attempt, 3 session id, 4 session JSON, 5 visit id, 6 outcome, 7 keep until,
-#       8 the campaign's revision
-# Returns 1, or 0 if the link has gone on to another attempt meanwhile, or was revoked.
+#       8 the campaign's revision, 9 a revision that no campaign has
+# Returns 1, or 0 if the link has gone on to another attempt meanwhile, or was revoked, or 2 if the
+# visit was taken back meanwhile: the session is nobody's, and has to be closed.
 SETTLE = Script(
     "settle",
     _CLOCK
@@ -145,13 +146,14 @@ local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease', 'revoked_at')
 if known[1] ~= ARGV[2] or known[3] then return 0 end
 -- A webhook may have told of this session already; what it said is newer than a fresh session.
 redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4])
+local line = note(KEYS[3], ARGV[5], ARGV[6])
+local doubted = line and string.find(line, '"closing":true', 1, true)
 redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0',
-    'current_revision', ARGV[8])
+    'current_revision', doubted and ARGV[9] or ARGV[8])
 redis.call('HDEL', KEYS[1], 'request', 'spent_at')
 if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
 keep(KEYS[2], ARGV[7])
-note(KEYS[3], ARGV[5], ARGV[6])
-return 1
+return doubted and 2 or 1
 """,
 )
 

@@ -7,6 +7,7 @@ here is only reading the request and sending the answer.
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from urllib.parse import parse_qs
 
 from litestar.enums import ScopeType
@@ -14,7 +15,8 @@ from litestar.types import LifeSpanScope, Receive, Scope, Send
 
 from linkgate.gateway import Gateway
 from linkgate.pages import LAWS, Page
-from linkgate.signals import Signals, gather
+from linkgate.signals import gather
+from linkgate.visits import Form
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +59,13 @@ async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
         refused = gateway.pages.simple("problem", lang="en", status=405)
         return Page(405, refused.body, (*refused.headers, _ALLOW))
 
-    def signals(decoy: bool) -> Signals:
-        peer = scope["client"][0] if scope["client"] else ""
-        return gather(method, scope["headers"], peer, scope["scheme"], gateway.proxies, decoy=decoy)
+    peer = scope["client"][0] if scope["client"] else ""
+    signals = partial(gather, method, scope["headers"], peer, scope["scheme"], gateway.proxies)
 
     form = None
     if method == "POST":
         try:
-            form = _challenge(b"".join([part async for part in _body(receive)]))
+            form = _form(b"".join([part async for part in _body(receive)]))
         except TooLarge:
             return gateway.pages.simple("problem", lang="en", status=413)
     return await gateway.gate.visit(scope["path"][len(_BELOW) :].strip("/"), signals, form)
@@ -84,9 +85,13 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
         more = message["more_body"]
 
 
-def _challenge(body: bytes) -> str:
+def _form(body: bytes) -> Form:
     try:
         fields = parse_qs(body.decode("latin-1"), max_num_fields=20)
     except ValueError:
-        return ""
-    return fields.get("challenge", [""])[0]
+        return Form()
+    return Form(
+        challenge=fields.get("challenge", [""])[0],
+        gesture=fields.get("gesture", [""])[0],
+        second="also" in fields,
+    )

@@ -192,11 +192,8 @@ def test_people_with_other_browsers_behind_the_address_keep_their_sessions() -> 
     assert doubted(Signals(), History(network=mixed)) == [("v0", "burst-address")]
 
 
-def test_a_twin_takes_its_elder_back_if_it_is_one_machine() -> None:
-    assert doubted(Signals(), History(link=(OLDER,))) == [("v1", "twin")]
-    for other in (replace(OLDER, same_network=False), replace(OLDER, same_agent=False)):
-        assert doubted(Signals(), History(link=(other,))) == []
-    assert doubted(Signals(), History(link=(replace(OLDER, age=1.1),))) == []
+def test_a_double_clicks_first_tab_stays() -> None:
+    assert doubted(Signals(), History(link=(OLDER,))) == []
 
 
 def test_a_decoy_takes_back_its_links_visits_whoever_came() -> None:

@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 import linkgate
 from linkgate.cli import campaigns, keys, links, running, setting_up
+from linkgate.cli.classify import classify
+from linkgate.cli.simulate import simulate
 from linkgate.errors import Invalid, LinkgateError
 
 FAILED = 1
@@ -98,6 +100,8 @@ app.command()(setting_up.init)
 app.command()(running.serve)
 app.command()(setting_up.doctor)
 app.command()(running.sandbox)
+app.command()(classify)
+app.command()(simulate)
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(links.app, name="links")
 app.add_typer(keys.app, name="keys")

@@ -33,17 +33,16 @@ class AsnDatabase:
         try:
             with path.open("rb"):  # maxminddb calls a folder a damaged file
                 pass
-            self._reader = maxminddb.open_database(path, maxminddb.MODE_AUTO)
+            # maxminddb's C part would be faster (4 us an address instead of 30), but a damaged file
+            # ends the process there, and here raises.
+            self._reader = maxminddb.open_database(path, maxminddb.MODE_MMAP)
+            metadata = self._reader.metadata()
+            numbers = (_number(record) for _, record in islice(self._reader, _LOOKED_AT))
+            usable = any(number is not None for number in numbers)
         except OSError as error:
             raise _refused(f"{path} can't be read: {error.strerror or error}; {MEND}") from None
-        except Exception:  # without its C part, maxminddb raises what comes of a damaged file
+        except Exception:  # maxminddb raises whatever comes of a damaged file
             raise _refused(f"{path} is no MaxMind database, or is damaged; {MEND}") from None
-        try:
-            usable = any(_number(record) for _, record in islice(self._reader, _LOOKED_AT))
-        except Exception:
-            self._reader.close()
-            raise _refused(f"{path} is damaged; {MEND}") from None
-        metadata = self._reader.metadata()
         self.kind: str = metadata.database_type
         #: When the database was made, in Unix seconds.
         self.built_at: int = metadata.build_epoch

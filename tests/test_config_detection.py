@@ -10,7 +10,7 @@ import pytest
 
 from linkgate.config import load, parse
 from linkgate.config.detection import Detection, Shadow
-from linkgate.config.own_rules import NETWORKS_FILE_MAX_BYTES
+from linkgate.config.own_rules import NETWORKS_FILE_MAX_BYTES, RULES_MAX
 from linkgate.detection import Kind, Limits
 from linkgate.detection.assembly import Choice
 from linkgate.detection.own import OwnRule, Says
@@ -82,8 +82,8 @@ class TestThresholds:
         [
             ("twin_seconds", 0.1, 60),
             ("burst_seconds", 0.1, 60),
-            ("burst_links", 2, 1000),
-            ("burst_network_links", 2, 1000),
+            ("burst_links", 2, 50),
+            ("burst_network_links", 2, 50),
             ("decoy_seconds", 1, 3600),
             ("decoy_before_seconds", 0, 600),
             ("press_seconds", 0, 5),
@@ -249,8 +249,8 @@ class TestOwnRules:
         assert told == 'has two rules named "office"; give one of them another name'
 
     def test_so_many_are_refused(self) -> None:
-        rules = [{**OFFICE, "name": f"r{number}"} for number in range(201)]
-        assert refused(rules=rules)["detection.rules"] == "must have at most 200 entries"
+        rules = [{**OFFICE, "name": f"r{number}"} for number in range(RULES_MAX + 1)]
+        assert refused(rules=rules)["detection.rules"] == "must have at most 100 entries"
 
     @pytest.mark.parametrize("rules", [OFFICE, "x", 3])
     def test_a_single_bracket_is_told(self, rules: Any) -> None:

@@ -17,7 +17,7 @@ _DEFAULTS = Limits()
 
 TwinSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
 BurstSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
-BurstLinks = Annotated[Whole, Field(ge=2, le=1000), About("number")]
+BurstLinks = Annotated[Whole, Field(ge=2, le=50), About("number")]
 DecoySeconds = Annotated[Seconds, Field(ge=1, le=3600)]
 DecoyBeforeSeconds = Annotated[Seconds, Field(ge=0, le=600)]
 # Longer than this, and people who know the page are taken for scripts.
@@ -107,7 +107,7 @@ class Detection(Section):
         About("list of tables", RULE_EXAMPLE.format(heading="detection.rules")),
     ] = Field(
         default=(),
-        description="Rules of your own, each under a [[detection.rules]] heading; 200 at most. "
+        description="Rules of your own, each under a [[detection.rules]] heading; 100 at most. "
         "They overrule linkgate's, but for HEAD, prefetch and decoys.",
     )
     shadow: Annotated[

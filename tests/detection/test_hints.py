@@ -12,7 +12,7 @@ from linkgate.detection.hints import BRANDS_KEPT, read_brands
     [
         (
             '"Google Chrome";v="147", "Not.A/Brand";v="8", "Chromium";v="146"',
-            147,
+            146,
             {"Google Chrome"},
         ),
         ('"Not_A Brand";v="99", "Chromium";v="142"', 142, set()),

@@ -496,7 +496,9 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
             ua(ANDROID_VIEW.replace("155", "109")),
             ua(FIREFOX.replace("145", "91") + " SeaMonkey/2.53.22"),
             ua(SAFARI.replace("Version/26.0", "CriOS/156 Version/11.1.1")),
-            ua(SAFARI.replace("Macintosh; Intel Mac OS X 10_15_7", "PlayStation; PlayStation 5/2")),
+            ua(
+                old(SAFARI, 13).user_agent.replace("Macintosh; Intel", "PlayStation; PlayStation 5")
+            ),
             ua(
                 "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16"
             ),

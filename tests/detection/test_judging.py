@@ -212,7 +212,8 @@ def test_no_data_file_is_left_out_of_the_package() -> None:
     from importlib.resources import files
 
     names = {item.name for item in files("linkgate.detection").joinpath("data").iterdir()}
-    expected = {f"{name}.toml" for name in (*detection.tables.TABLES, "people", "exceptions")}
+    others = ("people", "exceptions", "browsers", "networks", "asns")
+    expected = {f"{name}.toml" for name in (*detection.tables.TABLES, *others)}
     assert names == expected
     for name in names:
         tomllib.loads(files("linkgate.detection").joinpath("data", name).read_text("utf-8"))

@@ -14,6 +14,7 @@ from linkgate.destinations import registry
 from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
 from linkgate.detection import warm
 from linkgate.issuing import Desk
+from linkgate.judging import Bench, Judge
 from linkgate.minting import Mint
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
@@ -68,13 +69,14 @@ class Gateway:
             public_url=config.server.public_url,
             challenge_age=config.links.challenge_minutes * 60,
             device_age=config.links.device_days * DAY,
+            scan_seconds=config.detection.scan_minutes * 60,
         )
         reconsidering = Reconsidering(store, mint, clock)
         gate = Gate(
             keyring=keyring,
             store=store,
             mint=mint,
-            reconsidering=reconsidering,
+            judge=Judge(store, keyring, reconsidering, Bench.of(config.detection)),
             pages=pages,
             terms=terms,
             clock=clock,

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -20,16 +19,7 @@ from linkgate import challenge, device
 from linkgate.answers import PREFETCH_REFUSED, Answer, Means
 from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
-from linkgate.detection import (
-    NOTHING_KNOWN,
-    RULES,
-    History,
-    Ruleset,
-    Standing,
-    Verdict,
-    hindsight,
-    prefetching,
-)
+from linkgate.detection import Standing, Verdict, prefetching
 from linkgate.errors import (
     BadSignature,
     DestinationBusy,
@@ -38,15 +28,14 @@ from linkgate.errors import (
     MalformedToken,
     StoreUnavailable,
 )
+from linkgate.judging import Judge
 from linkgate.minting import Done, Mint, Minted, Revoked, TakenBack
 from linkgate.pages import Page, Pages
 from linkgate.payments import SessionState
-from linkgate.reconsidering import Reconsidering
 from linkgate.record import describe, label
-from linkgate.signals import Signals, neighbourhood
+from linkgate.signals import Signals
 from linkgate.store import Store
 from linkgate.store.links import Entered, Visit
-from linkgate.store.memory import UNKNOWN, Source
 from linkgate.tokens import Keyring, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
@@ -63,27 +52,6 @@ class Terms:
     scan_seconds: float = 600.0
     #: When the busy page tries again while the store is away; the embedded one is back in a second.
     store_retry: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """The rules that judge, and those that are only tried."""
-
-    rules: Ruleset = RULES
-    #: Judges beside the others and is recorded, without effect.
-    shadow: Ruleset | None = None
-
-    @property
-    def remembered_seconds(self) -> float:
-        """How long a sighting is of use to either."""
-        sets = [self.rules, self.shadow] if self.shadow else [self.rules]
-        return max(rules.limits.remembered_seconds for rules in sets)
-
-    @property
-    def decoy_seconds(self) -> float:
-        """How long a decoy's opening is of use to either."""
-        sets = [self.rules, self.shadow] if self.shadow else [self.rules]
-        return max(rules.limits.decoy_seconds for rules in sets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +81,16 @@ class Gate:
         keyring: Keyring,
         store: Store,
         mint: Mint,
-        reconsidering: Reconsidering,
+        judge: Judge,
         pages: Pages,
         terms: Terms,
         clock: Callable[[], float],
-        bench: Bench | None = None,
     ) -> None:
         self._keyring = keyring
         self._tokens = LinkTokens(keyring)
         self._store = store
         self._mint = mint
-        self._reconsidering = reconsidering
-        self._bench = bench or Bench()
-        self._source = lru_cache(8192)(self._name_source)
+        self._judge = judge
         self._pages = pages
         self._means = Means(pages, keyring, self._tokens)
         self._terms = terms
@@ -166,8 +131,8 @@ class Gate:
         if device.COOKIE in signals.cookie and self._trusts(signals, now):
             signals = replace(signals, known_device=True)
         name = f"{self._process}{next(self._numbers):x}"
-        history = await self._remember(name, signals, reading, now)
-        verdict = self._bench.rules.judge(signals, history, now)
+        judged = await self._judge.judge(name, signals, link, now)
+        verdict = judged.verdict
         decision = decide(
             policy=campaign.policy,
             status=campaign.status,
@@ -177,8 +142,7 @@ class Gate:
             confirmation=confirmation,
         )
         answer = Answer(self._means, reading, signals, campaign, now)
-        shadow = self._shadow(answer, verdict, history)
-        body = describe(name, signals, verdict, decision, now, shadow=shadow)
+        body = describe(name, signals, verdict, decision, now, shadow=judged.shadow)
         visit = Visit(name, decision.action, body)
         page = await self._apply(answer, verdict, decision, visit, pressed=form is not None)
         if decision.action is Action.MINT and _is_press(confirmation):
@@ -193,50 +157,6 @@ class Gate:
         minutes = campaign.scan_minutes
         seconds = self._terms.scan_seconds if minutes is None else minutes * 60
         return gather(decoy=reading.decoy, sent_at=sent_at, scan_seconds=seconds)
-
-    async def _remember(self, name: str, signals: Signals, reading: Reading, now: float) -> History:
-        """Return what is remembered around this visit, and note what it tells about earlier ones.
-
-        A machine that says what it is needs no memory, and costs the store nothing.
-        """
-        if prefetching(signals):
-            return NOTHING_KNOWN
-        if not signals.decoy:
-            verdict = self._bench.rules.judge(signals, NOTHING_KNOWN, now)
-            if verdict.value is Standing.AUTOMATED:
-                return NOTHING_KNOWN
-        source = self._source(signals.address) if signals.address_known else UNKNOWN
-        try:
-            history = await self._store.memory.sight(
-                visit=name,
-                link=reading.link.id,
-                source=source,
-                user_agent=signals.user_agent,
-                keep_seconds=self._bench.remembered_seconds,
-                decoy_seconds=self._bench.decoy_seconds,
-                leave=signals.press is None and not signals.decoy,
-                decoy=signals.decoy,
-            )
-            doubts = hindsight(signals, history, self._bench.rules.limits)
-            if doubts:
-                await self._reconsidering.note(name, doubts, now)
-        except StoreUnavailable:
-            log.warning("a visit of campaign %s goes without memory", reading.link.campaign)
-            return NOTHING_KNOWN
-        return history
-
-    def _name_source(self, address: str) -> Source:
-        network = self._keyring.pseudonym(neighbourhood(address))
-        return Source(network, self._keyring.pseudonym(address))
-
-    def _shadow(self, answer: Answer, verdict: Verdict, history: History) -> Verdict | None:
-        """Judge by the shadow rules; returns what they say where that differs."""
-        if self._bench.shadow is None:
-            return None
-        other = self._bench.shadow.judge(answer.signals, history, answer.now)
-        slug = answer.reading.link.campaign
-        self._store.recorder.count(slug, f"shadow.{label(verdict)}.{label(other)}")
-        return other if label(other) != label(verdict) else None
 
     async def _apply(
         self, answer: Answer, verdict: Verdict, decision: Decision, visit: Visit, *, pressed: bool

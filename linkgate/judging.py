@@ -1,0 +1,146 @@
+"""A visit before its judges: what is remembered around it goes in with it, a verdict comes out.
+
+Here the pure rules of `detection` meet the store's memory.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from linkgate.asn import AsnDatabase
+from linkgate.config import Detection
+from linkgate.detection import (
+    NOTHING_KNOWN,
+    RULES,
+    History,
+    Networks,
+    Ruleset,
+    Standing,
+    Verdict,
+    hindsight,
+    prefetching,
+)
+from linkgate.detection.assembly import Choice, assemble
+from linkgate.errors import StoreUnavailable
+from linkgate.reconsidering import Reconsidering
+from linkgate.record import label
+from linkgate.signals import Signals, neighbourhood
+from linkgate.store import Store
+from linkgate.store.memory import UNKNOWN, Source
+from linkgate.tokens import Keyring, Link
+
+log = logging.getLogger(__name__)
+
+#: Sources whose names are kept: hashing one takes several microseconds.
+_SOURCES_KEPT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The rules that judge, and those that are only tried beside them, without effect."""
+
+    rules: Ruleset = RULES
+    shadow: Ruleset | None = None
+
+    @classmethod
+    def of(cls, settings: Detection) -> Self:
+        """Return what the configuration says; raises ConfigError for an unusable ASN database."""
+        asns = AsnDatabase(settings.asn_database) if settings.asn_database else None
+        networks = Networks(asns)
+        tried = settings.in_shadow
+        return cls(
+            _assembled(settings.in_force, networks),
+            _assembled(tried, networks) if tried else None,
+        )
+
+    @property
+    def remembered_seconds(self) -> float:
+        """How long a sighting is of use to either."""
+        return max(rules.limits.remembered_seconds for rules in self._sets)
+
+    @property
+    def decoy_seconds(self) -> float:
+        """How long a decoy's opening is of use to either."""
+        return max(rules.limits.decoy_seconds for rules in self._sets)
+
+    @property
+    def _sets(self) -> tuple[Ruleset, ...]:
+        return (self.rules, self.shadow) if self.shadow else (self.rules,)
+
+
+def _assembled(choice: Choice, networks: Networks) -> Ruleset:
+    return assemble(choice.limits, networks, choice.own, choice.off)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A visit's verdict; `shadow` is what the shadow rules say, where that differs."""
+
+    verdict: Verdict
+    shadow: Verdict | None
+
+
+class Judge:
+    """Judges visits with what the store remembers."""
+
+    def __init__(
+        self, store: Store, keyring: Keyring, reconsidering: Reconsidering, bench: Bench
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._reconsidering = reconsidering
+        self._bench = bench
+        self._keep_seconds = bench.remembered_seconds
+        self._decoy_seconds = bench.decoy_seconds
+        self._source = lru_cache(_SOURCES_KEPT)(self._name_source)
+
+    async def judge(self, visit: str, signals: Signals, link: Link, now: float) -> Judged:
+        """Judge the visit with id `visit`; never fails for want of a store.
+
+        What the visit tells about earlier ones is written down before this returns.
+        """
+        rules = self._bench.rules
+        verdict = rules.judge(signals, NOTHING_KNOWN, now)
+        history = NOTHING_KNOWN
+        # A machine that says what it is needs no memory, and costs the store nothing. A prefetch of
+        # a decoy is a person's browser at work on all of a page's links: nobody is marked for it.
+        silent = verdict.value is Standing.AUTOMATED and not signals.decoy
+        if not silent and not prefetching(signals):
+            history = await self._remember(visit, signals, link, now)
+            if history != NOTHING_KNOWN:
+                verdict = rules.judge(signals, history, now)
+        return Judged(verdict, self._other_opinion(signals, history, now, verdict, link.campaign))
+
+    async def _remember(self, visit: str, signals: Signals, link: Link, now: float) -> History:
+        try:
+            history = await self._store.memory.sight(
+                visit=visit,
+                link=link.id,
+                source=self._source(signals.address) if signals.address_known else UNKNOWN,
+                user_agent=signals.user_agent,
+                keep_seconds=self._keep_seconds,
+                decoy_seconds=self._decoy_seconds,
+                leave=signals.press is None and not signals.decoy,
+                decoy=signals.decoy,
+            )
+            doubts = hindsight(signals, history, self._bench.rules.limits)
+            if doubts:
+                await self._reconsidering.note(visit, doubts, now)
+        except StoreUnavailable as error:
+            log.warning("a visit of campaign %s is judged without memory: %s", link.campaign, error)
+            return NOTHING_KNOWN
+        return history
+
+    def _other_opinion(
+        self, signals: Signals, history: History, now: float, verdict: Verdict, campaign: str
+    ) -> Verdict | None:
+        if self._bench.shadow is None:
+            return None
+        other = self._bench.shadow.judge(signals, history, now)
+        self._store.recorder.count(campaign, f"shadow.{label(verdict)}.{label(other)}")
+        return other if label(other) != label(verdict) else None
+
+    def _name_source(self, address: str) -> Source:
+        network = self._keyring.pseudonym(neighbourhood(address))
+        return Source(network, self._keyring.pseudonym(address))

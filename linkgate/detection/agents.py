@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from linkgate.detection.tables import (
-    crawler_list,
     names_in,
     names_people,
     names_spider,
@@ -176,7 +175,7 @@ def _own_words(text: str) -> str:
 
 def _declarations(own: str) -> list[Declaration]:
     """What every list has to say about a user agent's own words."""
-    entries = names_in(own) + crawler_list().find(own)
+    entries = names_in(own)
     found = dict.fromkeys(Declaration(entry.table, entry.name, entry.kind) for entry in entries)
     if names_spider(own):
         found[Declaration("user-agents", "a spider", Kind.CRAWLER)] = None

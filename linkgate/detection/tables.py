@@ -111,8 +111,8 @@ def on_a_phone(text: str) -> bool:
 
 
 def names_in(own: str) -> list[Entry]:
-    """What `TABLES` know of a user agent's own words."""
-    found = known_names().find(own.lower())
+    """What `TABLES` and crawler-user-agents know of a user agent's own words."""
+    found = known_names().find(own.lower()) + crawler_list().find(own)
     return [entry for entry in found if not entry.ordinary] if on_a_phone(own) else found
 
 
@@ -201,13 +201,16 @@ def crawler_list() -> Table:
     """crawler-user-agents, without what data/exceptions.toml drops from it."""
     import crawleruseragents  # noqa: PLC0415 - 15 ms that a start need not wait for
 
-    dropped = {item["pattern"] for item in read_data("exceptions")["drop"]}
+    exceptions = read_data("exceptions")
+    dropped = {item["pattern"] for item in exceptions["drop"]}
+    ordinary = {item["pattern"] for item in exceptions["ordinary"]}
     entries = [
         Entry(
             table="crawler-user-agents",
             name=plain_name(item["pattern"]),
             kind=next((_TAGS[tag] for tag in item.get("tags", ()) if tag in _TAGS), Kind.CRAWLER),
             pattern=re.compile(item["pattern"]),
+            ordinary=item["pattern"] in ordinary,
         )
         for item in crawleruseragents.CRAWLER_USER_AGENTS_DATA
         if item["pattern"] not in dropped

@@ -56,6 +56,14 @@ async def test_no_known_machine_is_sent_on(tmp_path: Path, policy: str) -> None:
         assert [result.behaviour.name for result in results if result.passed] == []
         assert {r.behaviour.name: r.trouble for r in results if r.trouble} == {}
         assert await stack.sessions() == []
+        # It is not that nobody gets in: a person's press does, and on adaptive the visit alone.
+        path = stack.path(stack.link())
+        stack.clock.offset += 120
+        shown = await stack.get(path)
+        if policy == "confirm":
+            stack.clock.offset += 5
+            shown = await stack.press(shown)
+        assert (shown.status, len(await stack.sessions())) == (303, 1)
 
 
 async def test_every_behaviour_goes_through_a_gateway_that_mints_for_all() -> None:

@@ -1,12 +1,15 @@
 """`linkgate classify`: judges visits that are described by options, curl, a HAR file or a log."""
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs; see linkgate.cli
 
+import os
 import time
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from linkgate.errors import Invalid, Problem
+from linkgate.cli.context import configuration
+from linkgate.errors import ConfigError, Invalid, Problem
 
 if TYPE_CHECKING:
     from linkgate.classifying import Circumstances
@@ -71,20 +74,50 @@ def classify(
     options = Options(agent, tuple(header or ()), method, curl, har, log, every)
     around = _circumstances(address, at, sent_at, http=http, decoy=decoy)
     _check_combination(options, address=address, at=at, http=http)
-    rules, named = ruleset_in_force(ctx, no_config=no_config)
+    in_force = ruleset_in_force(ctx, no_config=no_config)
+    around = replace(around, scan_seconds=in_force.scan_seconds)
     described, skipped = read(options)
-    judged = (judge_described(one, around, rules) for one in described)
-    judgements.show(judged, len(described), skipped, named, as_json=as_json)
+    judged = (judge_described(one, around, in_force.rules) for one in described)
+    judgements.show(judged, len(described), skipped, in_force.whose, as_json=as_json)
 
 
-def ruleset_in_force(ctx: typer.Context, *, no_config: bool) -> "tuple[Ruleset, str]":
-    """Return the rules to judge by, and whose they are: "configuration" or "built-in".
+class InForce(NamedTuple):
+    """Rules to judge by, whose they are, and the scan window's length where no campaign says."""
 
-    They are the configuration's if there is one; raises ConfigError if it can't be used.
+    rules: "Ruleset"
+    whose: str
+    scan_seconds: float = 600.0
+
+
+def ruleset_in_force(ctx: typer.Context, *, no_config: bool) -> "InForce":
+    """Return the rules to judge by: the configuration's if there is one, else linkgate's own.
+
+    Raises ConfigError if the configuration can't be used.
     """
-    from linkgate.detection import RULES
+    from linkgate.asn import AsnDatabase
+    from linkgate.detection import RULES, Networks
+    from linkgate.detection.assembly import assemble
 
-    return RULES, "built-in"
+    if no_config or not _has_configuration(ctx):
+        return InForce(RULES, "built-in")
+    try:
+        settings = configuration(ctx).detection
+    except ConfigError as error:
+        hint = "judges by linkgate's own rules, without the configuration"
+        raise ConfigError([*error.problems, Problem("--no-config", hint)]) from None
+    database = AsnDatabase(settings.asn_database) if settings.asn_database else None
+    chosen = settings.in_force
+    rules = assemble(chosen.limits, Networks(database), chosen.own, chosen.off)
+    return InForce(rules, "configuration", settings.scan_minutes * 60.0)
+
+
+def _has_configuration(ctx: typer.Context) -> bool:
+    """Whether anything is configured, by a file or by variables: a container may have no file."""
+    from linkgate.config.loading import CONFIG_VARIABLE, DEFAULT_FILE
+
+    by_variable = any(name.startswith("LINKGATE_") and "__" in name for name in os.environ)
+    named = ctx.obj is not None or bool(os.environ.get(CONFIG_VARIABLE))
+    return named or by_variable or DEFAULT_FILE.exists()
 
 
 def _circumstances(

@@ -13,6 +13,7 @@ from linkgate.cli import app, reading
 from linkgate.detection import RULES
 from linkgate.detection.rules import Finding, HeaderRule, Ruleset, VisitRule
 from linkgate.detection.verdict import Standing
+from tests.cli.conftest import CONFIG
 from tests.stack import BROWSER
 
 CHROME = BROWSER["User-Agent"]
@@ -412,3 +413,68 @@ def test_a_long_log_is_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The first 200 of 250; --json prints all of them." in shown
     assert "250 visits: 250 automated (tool)." in shown
     assert len(told("--log", "-", stdin=text)["visits"]) == 250
+
+
+# The configuration.
+
+OWN_RULE = """
+[detection]
+scan_minutes = 1
+rules_off = ["agent-spider"]
+[[detection.rules]]
+name = "our-monitor"
+says = "automated"
+agent = 'our-checker'
+"""
+
+
+def test_the_configurations_rules_are_in_force(elsewhere: Path) -> None:
+    (elsewhere / "linkgate.toml").write_text(
+        CONFIG.format(store="redis://127.0.0.1:9/0") + OWN_RULE
+    )
+    agent = ["-H", f"User-Agent: {CHROME} our-checker"]
+    visit = one(*agent)
+    assert ("own:our-monitor", "operator") in {
+        (evidence["rule"], evidence["authority"]) for evidence in visit["evidence"]
+    }
+    assert told(*agent)["rules"] == "configuration"
+    without = told(*agent, "--no-config")
+    assert without["rules"] == "built-in"
+    assert "own:our-monitor" not in rules(without["visits"][0])
+    times = ["--sent-at", "2026-05-01T08:00:00Z", "--at", "2026-05-01T08:02:00Z"]
+    assert "scan-window" not in rules(one(*agent, *times))
+    assert "scan-window" in rules(one(*agent, *times, "--no-config"))
+
+
+def test_own_rules_hold_for_a_log_only_by_what_it_tells(elsewhere: Path) -> None:
+    by_header = (
+        OWN_RULE
+        + """
+[[detection.rules]]
+name = "no-language"
+says = "automated"
+header = 'accept-language: ^$'
+"""
+    )
+    file = elsewhere / "linkgate.toml"
+    file.write_text(CONFIG.format(store="redis://127.0.0.1:9/0") + by_header)
+    text = log_line() + "\n" + log_line(agent="our-checker")
+    plain, ours = told("--log", "-", stdin=text)["visits"]
+    assert plain["verdict"] is None
+    assert "own:our-monitor" in rules(ours)
+    assert "own:no-language" not in rules(ours)
+    assert "own:no-language" in rules(one("-A", CHROME))
+
+
+def test_a_broken_configuration_is_told_with_the_way_round_it(elsewhere: Path) -> None:
+    (elsewhere / "linkgate.toml").write_text("[server]\nport = 1\n")
+    result = run("-A", "x")
+    assert result.exit_code == 2
+    assert "signing.keys: is missing" in result.stderr
+    assert "--no-config: judges by linkgate's own rules" in result.stderr
+    assert run("-A", "x", "--no-config").exit_code == 0
+
+
+def test_variables_are_a_configuration_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINKGATE_SERVER__PORT", "1")
+    assert run("-A", "x").exit_code == 2

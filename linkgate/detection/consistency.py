@@ -9,9 +9,10 @@ from linkgate.detection.declared import automated, suspect
 from linkgate.detection.rules import Finding, Shape
 from linkgate.detection.verdict import Kind
 
-# First major versions that send Sec-Fetch-* on every request: Chrome 80, Firefox 90, Safari 16.4,
-# taken as 17 because a user agent's minor version is not kept. Source: MDN's compatibility data.
-FETCH_METADATA_SINCE = {"blink": 80, "gecko": 90, "webkit": 17}
+# First major versions that send Sec-Fetch-* on every request: Chrome 80, Firefox 90. Safari does since
+# 16.4, but collections of people's header sets have it without: it is let off. Source: MDN's
+# compatibility data.
+FETCH_METADATA_SINCE = {"blink": 80, "gecko": 90}
 # Not sent, a page, and Chrome 76's word for a frame.
 _NAVIGATING = frozenset({"", "navigate", "nested-navigate"})
 # Last major versions that are sure to send none of it, for the browsers' own user agents. Safari 16
@@ -118,7 +119,7 @@ def encoding_missing(shape: Shape, agent: UserAgent) -> Finding | None:
 
 
 def fetch_metadata_missing(shape: Shape, agent: UserAgent) -> Finding | None:
-    """A browser new enough to send Sec-Fetch-* in a secure context, and none came.
+    """A Chromium or Firefox new enough to send Sec-Fetch-* in a secure context, and none came.
 
     Source: W3C Fetch Metadata; Chrome 80, Firefox 90, Safari 16.4; captured HTTP libraries with a
     browser's user agent. Wrong about people: apps' browsers are let off; a proxy may strip them.

@@ -351,12 +351,14 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
                 '"Not(A:Brand";v="8", "Chromium";v="156"',
                 '"\\\\Not\\"A;Brand";v="99", "Chromium";v="156"',
             )
+        ]
+        + [
+            hinted(CHROME, sec_ch_ua=UNBRANDED),
+            hinted(LINUX, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"Android"'),
         ],
         [
             hinted(LINUX, sec_ch_ua_platform='"Linux"'),
             hinted(LINUX, sec_ch_ua=UNBRANDED + ', "Brave";v="156"', sec_ch_ua_platform='"Linux"'),
-            hinted(LINUX, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"Android"'),
-            hinted(CHROME, sec_ch_ua=UNBRANDED),
             hinted(MAC, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"macOS"'),
             hinted(LINUX, sec_ch_ua="", sec_ch_ua_platform='"Linux"'),
             hinted(
@@ -413,7 +415,6 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         [
             BARE,
             BARE._replace(user_agent=FIREFOX),
-            BARE._replace(user_agent=SAFARI),
             BARE._replace(secure=False, local=True),
             BARE._replace(x_requested_with="XMLHttpRequest"),
             WHOLE._replace(sec_fetch_dest=""),
@@ -425,6 +426,7 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
             BARE._replace(user_agent=CHROME_79),
             BARE._replace(user_agent=FIREFOX_89),
             BARE._replace(user_agent=SAFARI_16),
+            BARE._replace(user_agent=SAFARI),
             BARE._replace(user_agent=ANDROID_VIEW),
             BARE._replace(user_agent=IPHONE_VIEW),
             BARE._replace(x_requested_with="com.google.android.gm"),

@@ -9,8 +9,8 @@ from linkgate.detection.declared import automated, suspect
 from linkgate.detection.rules import Finding, Shape
 from linkgate.detection.verdict import Kind
 
-# First major versions that send Sec-Fetch-* on every request: Chrome 80, Firefox 90. Safari does since
-# 16.4, but collections of people's header sets have it without: it is let off. Source: MDN's
+# First major versions that send Sec-Fetch-* on every request: Chrome 80, Firefox 90. Safari does
+# since 16.4, but public collections of header sets have it without: it is let off. Source: MDN's
 # compatibility data.
 FETCH_METADATA_SINCE = {"blink": 80, "gecko": 90}
 # Not sent, a page, and Chrome 76's word for a frame.

@@ -33,8 +33,8 @@ _PLATFORMS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 _KNOWN_PLATFORMS = frozenset().union(*_PLATFORMS.values()) | {"iOS"}
-# Where Chromium without a vendor is mostly driven by a program: no Android set and 0.5% of Windows's
-# in a public collection were such. On macOS about 5% were, so that it is let off.
+# Where Chromium without a vendor is mostly driven by a program: in a public collection no set of
+# Android's and 0.5% of Windows's were such. On macOS about 5% were, so that it is let off.
 _UNBRANDED_ON = frozenset({"Linux", "Windows", "Android"})
 
 

@@ -107,6 +107,7 @@ RULES = Ruleset(
         VisitRule("press-too-fast", pressing.too_fast),
         VisitRule("press-unread", pressing.unread),
         VisitRule("press-real", pressing.real),
+        VisitRule("known-device", person.known_device),
     )
 )
 

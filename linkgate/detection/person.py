@@ -4,7 +4,7 @@ something speaks against them.
 
 from linkgate.detection.agents import UserAgent
 from linkgate.detection.consistency import accepts_pages, expects_fetch_metadata, names_language
-from linkgate.detection.rules import Finding, Shape
+from linkgate.detection.rules import Finding, Scene, Shape
 from linkgate.detection.verdict import Standing
 
 _SITES = frozenset({"none", "cross-site", "same-site", "same-origin"})
@@ -42,3 +42,14 @@ def plain_navigation(shape: Shape, agent: UserAgent) -> Finding | None:
     if has_metadata or expects_fetch_metadata(shape, agent) or not _complete(shape, agent):
         return None
     return Finding(Standing.HUMAN, "it sends what a browser sends where Sec-Fetch isn't sent")
+
+
+def known_device(scene: Scene) -> Finding | None:
+    """The browser carries the signed cookie that an earlier press by hand gave it.
+
+    Source: linkgate itself; the cookie can't be made up. Wrong about people: it speaks for them;
+    whoever copies a browser's cookies copies this one too.
+    """
+    if not scene.signals.known_device:
+        return None
+    return Finding(Standing.HUMAN, "this browser has confirmed by a press before")

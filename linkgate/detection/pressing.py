@@ -18,6 +18,12 @@ def _press(scene: Scene) -> Press | None:
     return None if press is None or press.repeat else press
 
 
+def by_hand(scene: Scene) -> bool:
+    """Whether a person's input pressed the button, as far as the page's script can tell."""
+    press = _press(scene)
+    return press is not None and press.ran and press.pressed and press.trusted and not press.driven
+
+
 def second_control(scene: Scene) -> Finding | None:
     """The form was sent by its second button, which no person sees, reaches or hears.
 
@@ -116,9 +122,8 @@ def real(scene: Scene) -> Finding | None:
     when nothing speaks against.
     """
     press = _press(scene)
-    if press is None or press.dwell is None or press.second or press.driven:
+    if press is None or press.dwell is None or press.second or not by_hand(scene):
         return None
-    long_enough = min(press.visible, press.dwell) >= scene.limits.press_seconds
-    if not (press.ran and press.pressed and press.trusted and long_enough and press.visible > 0):
+    if not press.visible > 0 or min(press.visible, press.dwell) < scene.limits.press_seconds:
         return None
     return Finding(Standing.HUMAN, "a person's input pressed the button, on a page in sight")

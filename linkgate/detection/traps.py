@@ -1,6 +1,7 @@
 """What only a machine falls into."""
 
 from linkgate.detection.declared import automated, suspect
+from linkgate.detection.pressing import by_hand
 from linkgate.detection.rules import Finding, Scene
 from linkgate.detection.verdict import Kind
 
@@ -41,7 +42,4 @@ def _after(scene: Scene, age: float | None, what: str) -> Finding | None:
         return None
     reason = f"{what} {age:.2g} s earlier"
     # No scanner has been seen pressing with real input; people do share a scanner's address.
-    press = scene.signals.press
-    if press is not None and press.ran and press.pressed and press.trusted and not press.driven:
-        return suspect(reason)
-    return automated(reason, Kind.SCANNER)
+    return suspect(reason) if by_hand(scene) else automated(reason, Kind.SCANNER)

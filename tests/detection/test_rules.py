@@ -550,7 +550,7 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
 }
 HEADER_RULES = {rule.name: rule for rule in RULES.rules if isinstance(rule, HeaderRule)}
 VISIT_RULES = {rule.name: rule for rule in RULES.rules if isinstance(rule, VisitRule)}
-PERSON = {"navigation", "plain-navigation", "press-real"}
+PERSON = {"navigation", "plain-navigation", "press-real", "known-device"}
 DOUBT = {
     "agent-overlong",
     "agent-editor",

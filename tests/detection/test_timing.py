@@ -15,6 +15,7 @@ from linkgate.detection import (
     Standing,
     hindsight,
     judge,
+    person,
     timing,
     traps,
 )
@@ -220,6 +221,16 @@ def test_hindsight_speaks_in_the_names_of_rules() -> None:
     history = History(link=(OLDER,), network=others(2))
     for signals in (Signals(), Signals(decoy=True)):
         assert {doubt.evidence.rule for doubt in hindsight(signals, history, Limits())} <= names
+
+
+# ---- a browser that confirmed before ----
+
+
+def test_known_device() -> None:
+    found = person.known_device(scene(Signals(known_device=True)))
+    assert found is not None
+    assert found.points_to is Standing.HUMAN
+    assert person.known_device(scene(Signals())) is None
 
 
 # ---- together ----

@@ -210,7 +210,9 @@ async def test_a_page_without_a_form_ends_what_would_send_one() -> None:
     assert "no page with a form" in result.trouble
 
 
-@pytest.mark.parametrize(("status", "words"), [(404, "no link of"), (410, "expired"), (500, "500")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(404, "no link of"), (410, "expired"), (503, "paused"), (500, "500")]
+)
 async def test_a_link_that_opens_nothing_is_told_before(status: int, words: str) -> None:
     async def refuse(request: web.Request) -> web.Response:
         assert request.method == "HEAD"

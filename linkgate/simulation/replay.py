@@ -123,6 +123,8 @@ def _unfit(status: int) -> str | None:
         )
     if status == 410:
         return "it has expired or was ended (410); make a fresh one with `linkgate links create`"
+    if status == 503:
+        return "closed for now (503): its campaign is paused, or what stands before it is busy"
     if status >= 400:
         return f"the gateway answers {status}; `linkgate doctor` may say why"
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from linkgate.addresses import TrustedProxies
 from linkgate.config import Config
 from linkgate.destinations import registry
 from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
@@ -19,7 +20,6 @@ from linkgate.minting import Mint
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
 from linkgate.reconsidering import Reconsidering
-from linkgate.signals import TrustedProxies
 from linkgate.store import DAY, Store
 from linkgate.tokens import Keyring, LinkTokens
 from linkgate.visits import Gate, Terms

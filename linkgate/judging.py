@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
+from linkgate.addresses import neighbourhood
 from linkgate.asn import AsnDatabase
 from linkgate.config import Detection
 from linkgate.detection import (
@@ -25,7 +26,7 @@ from linkgate.detection.assembly import Choice, assemble
 from linkgate.errors import StoreUnavailable
 from linkgate.reconsidering import Reconsidering
 from linkgate.record import label
-from linkgate.signals import Signals, neighbourhood
+from linkgate.signals import Signals
 from linkgate.store import Store
 from linkgate.store.memory import UNKNOWN, Source
 from linkgate.tokens import Keyring, Link

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from linkgate.addresses import truncate
 from linkgate.decision import Decision
 from linkgate.detection import Authority, Evidence, Kind, Standing, Verdict, conclude
-from linkgate.signals import Signals, truncate
+from linkgate.signals import Signals
 
 #: Evidence of a browser that a person confirmed with before: such a visit is never taken back.
 KNOWN_DEVICE = "known-device"

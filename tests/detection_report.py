@@ -23,9 +23,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
+from linkgate.addresses import TrustedProxies
 from linkgate.detection import NOTHING_KNOWN, Standing, Verdict, judge, read_agent
 from linkgate.detection.consistency import FETCH_METADATA_SINCE
-from linkgate.signals import TrustedProxies, gather
+from linkgate.signals import gather
 
 NO_PROXIES = TrustedProxies()
 # Chrome sends client hints from 89 on (MDN's compatibility data).

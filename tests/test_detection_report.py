@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from linkgate.addresses import TrustedProxies
 from linkgate.detection import Standing, judge
-from linkgate.signals import TrustedProxies, gather
+from linkgate.signals import gather
 from tests.detection_report import main, perfect_headers
 
 CHROME = (

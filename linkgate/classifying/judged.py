@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from linkgate.addresses import TrustedProxies
 from linkgate.campaigns import Policy, Status
 from linkgate.challenge import Challenge, Origin
 from linkgate.classifying.described import Described
@@ -27,7 +28,7 @@ from linkgate.detection import (
     read_agent,
 )
 from linkgate.detection.rules import is_local
-from linkgate.signals import Signals, TrustedProxies, gather
+from linkgate.signals import Signals, gather
 
 # Fields of Signals that hold a header. The host is no matter of a log's: it was asked for a link.
 HEADERS = frozenset(

@@ -123,8 +123,8 @@ def _has_configuration(ctx: typer.Context) -> bool:
 def _circumstances(
     address: str | None, at: str | None, sent_at: str | None, *, http: bool, decoy: bool
 ) -> "Circumstances":
+    from linkgate.addresses import normalise
     from linkgate.classifying import Circumstances
-    from linkgate.signals import normalise
 
     problems: list[Problem] = []
     if address is not None and not normalise(address):

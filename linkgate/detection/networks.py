@@ -13,8 +13,8 @@ from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Generic, TypeVar
 
+from linkgate.addresses import Address, Network
 from linkgate.detection.tables import read_data
-from linkgate.signals import Address, Network
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ def _owner_by_number() -> Mapping[int, Owner]:
 class Networks:
     """Owners by address: from the files, and by AS number where somebody can tell it.
 
-    `asn_of` is asked once per address, with the address as `signals.normalise` writes it, and
+    `asn_of` is asked once per address, with the address as `addresses.normalise` writes it, and
     returns None where it knows none; it must not raise.
     """
 

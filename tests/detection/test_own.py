@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkgate.addresses import TrustedProxies
 from linkgate.detection import Finding, HeaderRule, Kind, Shape, Standing, VisitRule, read_agent
 from linkgate.detection.own import (
     HEADERS,
@@ -20,7 +21,7 @@ from linkgate.detection.own import (
     read_network,
 )
 from linkgate.detection.verdict import Authority
-from linkgate.signals import Signals, TrustedProxies, gather
+from linkgate.signals import Signals, gather
 from tests.detection.scenes import scene
 
 OFFICE = ip_network("203.0.113.0/24")

@@ -5,16 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkgate.signals import (
-    COOKIE_LIMIT,
-    HEADER_LIMIT,
-    USER_AGENT_LIMIT,
-    Signals,
-    TrustedProxies,
-    gather,
-    normalise,
-    truncate,
-)
+from linkgate.addresses import TrustedProxies, is_private, neighbourhood, normalise, truncate
+from linkgate.signals import COOKIE_LIMIT, HEADER_LIMIT, USER_AGENT_LIMIT, Signals, gather
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:aa::/48", "192.0.2.1"])
 XFF, FORWARDED, PROTO = b"x-forwarded-for", b"forwarded", b"x-forwarded-proto"
@@ -254,3 +246,43 @@ def test_addresses_of_any_sort_do_not_raise(text: str) -> None:
 def test_junk_from_a_trusted_proxy_does_not_raise(headers: Headers) -> None:
     signals = read(headers)
     assert normalise(signals.address) == signals.address
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "known"),
+    [
+        ("203.0.113.7", [], True),
+        ("2001:db8:1::7", [], True),
+        ("10.0.0.1", [(XFF, b"198.51.100.7")], True),
+        ("10.0.0.1", [(XFF, b"192.168.7.7")], True),  # somebody in the operator's own network
+        ("10.0.0.1", [(FORWARDED, b"for=198.51.100.7")], True),
+        # A proxy that tells nothing of the visitor, or only of other trusted hops.
+        ("10.0.0.1", [], False),
+        ("10.0.0.1", [(PROTO, b"https")], False),
+        ("10.0.0.1", [(XFF, b"10.0.0.2")], False),
+        ("10.0.0.1", [(XFF, b"unknown")], False),
+        # A private peer may be a proxy that nobody configured, whatever it sends.
+        ("127.0.0.1", [], False),
+        ("172.17.0.1", [(XFF, b"198.51.100.7")], False),
+        ("::1", [], False),
+        ("", [], False),
+    ],
+)
+def test_an_address_is_known_only_if_it_is_the_visitors_own(
+    peer: str, headers: Headers, known: bool
+) -> None:
+    assert read(headers, peer).address_known is known
+
+
+def test_private_networks() -> None:
+    private = ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.0.1", "169.254.1.1", "100.64.0.1"]
+    assert all(map(is_private, [*private, "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]))
+    public = ["198.51.100.7", "172.32.0.1", "100.128.0.1", "2001:db8::1", "", "junk"]
+    assert not any(map(is_private, public))
+
+
+def test_neighbourhoods() -> None:
+    assert neighbourhood("198.51.100.7") == neighbourhood("198.51.100.200") == "198.51.100.0/24"
+    assert neighbourhood("2001:db8::1") == neighbourhood("2001:db8::ffff") == "2001:db8::/64"
+    assert neighbourhood("2001:db8:0:1::1") != neighbourhood("2001:db8::1")
+    assert neighbourhood("junk") == ""

@@ -1,0 +1,168 @@
+"""Addresses: whose they are behind trusted proxies, and what of them may be kept.
+
+Everything here is total: junk is the empty string, never an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+CHAIN_LIMIT = 2048
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# Not ip_address.is_private: that takes documentation's ranges in, and leaves carriers' NAT out.
+_PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+
+
+class TrustedProxies:
+    """The networks whose word about the visitor's address and scheme is taken.
+
+    Raises ValueError naming the network that can't be parsed.
+    """
+
+    def __init__(self, networks: Sequence[str] = ()) -> None:
+        parsed: list[Network] = []
+        for text in networks:
+            try:
+                parsed.append(ip_network(text.strip(), strict=False))
+            except ValueError:
+                raise ValueError(
+                    f"{text!r} is not a network; write it as 10.0.0.0/8 or 2001:db8::/32"
+                ) from None
+        self.networks = tuple(parsed)
+        # Addresses of proxies repeat, so that the answer is kept; visitors' own addresses pass
+        # through here once per visit, hence the bound.
+        self._trusts = lru_cache(maxsize=4096)(self._contains)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks)
+
+    def trusts(self, address: str) -> bool:
+        """Whether `address` (as `normalise` writes it) belongs to a trusted proxy."""
+        return bool(self.networks) and self._trusts(address)
+
+    def _contains(self, address: str) -> bool:
+        parsed = _parse(address)
+        return parsed is not None and any(
+            parsed.version == network.version and parsed in network for network in self.networks
+        )
+
+
+def through(
+    chains: Mapping[bytes, bytes], peer: str, scheme: str, proxies: TrustedProxies
+) -> tuple[str, bool]:
+    """The visitor's address and whether he spoke https, as the trusted hops tell it.
+
+    X-Forwarded-For wins over Forwarded: nearly every proxy writes the former and passes the latter
+    through untouched, so that a visitor could write it himself.
+    """
+    if b"x-forwarded-for" in chains:
+        hops = _items(chains[b"x-forwarded-for"])
+        protos = _items(chains.get(b"x-forwarded-proto", b""))
+    else:
+        elements = [_parameters(item) for item in _items(chains.get(b"forwarded", b""))]
+        hops = [element.get("for", "") for element in elements]
+        protos = [element.get("proto", "") for element in elements]
+        if not elements:
+            protos = _items(chains.get(b"x-forwarded-proto", b""))
+    address, depth = _client(hops, peer, proxies)
+    # Read at the same depth: entries further left were sent by the visitor, not by a trusted hop.
+    proto = protos[max(len(protos) - depth, 0)].lower() if protos else ""
+    return address, (proto or scheme) == "https"
+
+
+def _client(hops: Sequence[str], peer: str, proxies: TrustedProxies) -> tuple[str, int]:
+    """Walk from the right, past trusted hops: (the visitor's address, how many hops were trusted).
+
+    The leftmost entries can be invented by the visitor; only what a trusted hop appended counts.
+    """
+    address, depth = peer, 0
+    for hop in reversed(hops):
+        if not proxies.trusts(address):
+            break
+        depth += 1
+        address = normalise(hop)
+        if not address:  # "unknown", a hidden name (RFC 7239, 6.3) or junk: nobody vouches further
+            break
+    return address, max(depth, 1)
+
+
+def _items(chain: bytes) -> list[str]:
+    text = chain[-CHAIN_LIMIT:].decode("latin-1")
+    items = [item.strip() for item in text.split(",")]
+    if len(chain) > CHAIN_LIMIT:
+        # The cut is made on the left, where the visitor's inventions stand; half an entry is none.
+        del items[0]
+    return [item for item in items if item]
+
+
+def _parameters(element: str) -> dict[str, str]:
+    """`for=192.0.2.60;proto=http` as a dict with lower-case names and unquoted values."""
+    pairs = (part.partition("=") for part in element.split(";"))
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+
+
+@lru_cache(maxsize=16_384)
+def normalise(address: str) -> str:
+    """An address in its one canonical spelling, without port, brackets or zone; junk becomes "".
+
+    IPv4 addresses in IPv6 clothing (::ffff:192.0.2.1) are undressed, so that they are one visitor.
+    """
+    parsed = _parse(address)
+    return "" if parsed is None else parsed.compressed
+
+
+@lru_cache(maxsize=16_384)
+def is_private(address: str) -> bool:
+    """Whether an address is this machine's or a private network's (RFC 1918, 4193, 3927, 6598)."""
+    parsed = _parse(address)
+    return parsed is not None and any(
+        parsed.version == network.version and parsed in network for network in _PRIVATE
+    )
+
+
+@lru_cache(maxsize=16_384)
+def neighbourhood(address: str) -> str:
+    """The network that one visitor's addresses share: /24 for IPv4, /64 for IPv6; junk is "".
+
+    Only for counting within seconds; what is stored for longer is `truncate`d.
+    """
+    parsed = _parse(address)
+    if parsed is None:
+        return ""
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+
+
+@lru_cache(maxsize=16_384)
+def truncate(address: str) -> str:
+    """The network that may be stored instead of an address: /24 for IPv4, /48 for IPv6; junk is "".
+
+    Law: nothing personal is stored. 256 neighbours, or one site's 65,536 networks, are no person.
+    """
+    parsed = _parse(address)
+    if parsed is None:
+        return ""
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+
+
+def _parse(text: str) -> Address | None:
+    bare = text.strip().strip('"')[:64]
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        parsed = ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkgate import detection
+from linkgate.addresses import TrustedProxies
 from linkgate.detection import (
     RULES,
     Evidence,
@@ -29,7 +30,7 @@ from linkgate.detection import (
 )
 from linkgate.detection import agents as agents_module
 from linkgate.detection import rules as rules_module
-from linkgate.signals import Signals, TrustedProxies, gather
+from linkgate.signals import Signals, gather
 from tests.detection.test_corpus import CASES, visit
 
 AUTOMATED = Evidence("a", Standing.AUTOMATED, "a machine")

@@ -38,28 +38,46 @@ def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt
 
 
 def _decoy(history: History, limits: Limits) -> Iterable[Doubt]:
-    for sighting in within(history.link, limits.decoy_before_seconds):
-        reason = f"the link's decoy was opened {sighting.age:.2g} s later"
-        yield Doubt(sighting, Evidence("decoy-link", Standing.AUTOMATED, reason, Kind.SCANNER))
-    for sighting in within(history.network, limits.decoy_before_seconds):
-        if sighting.same_address and sighting.same_agent:
-            reason = f"its address opened a decoy {sighting.age:.2g} s later"
-            yield Doubt(
-                sighting, Evidence("decoy-address", Standing.AUTOMATED, reason, Kind.SCANNER)
-            )
+    # Who came after an earlier hit was judged by it, and who came before was doubted by it: a decoy
+    # that is hammered on costs nothing more.
+    if history.link_decoy is None:
+        for sighting in within(history.link, limits.decoy_before_seconds):
+            reason = f"the link's decoy was opened {sighting.age:.2g} s later"
+            yield Doubt(sighting, _automated("decoy-link", reason))
+    if history.address_decoy is None:
+        for sighting in within(history.network, limits.decoy_before_seconds):
+            if sighting.same_address and sighting.same_agent:
+                reason = f"its address opened a decoy {sighting.age:.2g} s later"
+                yield Doubt(sighting, _automated("decoy-address", reason))
+
+
+def _automated(rule: str, reason: str) -> Evidence:
+    return Evidence(rule, Standing.AUTOMATED, reason, Kind.SCANNER)
 
 
 def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
-    near = within(history.network, limits.burst_seconds)
+    everywhere = (*history.link, *history.network)
+    at_address = tuple(s for s in everywhere if s.same_address)
+    in_network = tuple(s for s in everywhere if s.same_network)
+    others = {sighting.link for sighting in history.network}
     for rule, whence, sightings, limit in (
-        ("burst-address", "address", [s for s in near if s.same_address], limits.burst_links),
-        ("burst-network", "network", near, limits.burst_network_links),
+        ("burst-address", "address", at_address, limits.burst_links),
+        ("burst-network", "network", in_network, limits.burst_network_links),
     ):
-        # The one visit that completes the burst: those after it find the earlier ones done.
-        if len({sighting.link for sighting in sightings}) != limit - 1:
+        near = within(sightings, limits.burst_seconds)
+        if len(others & {sighting.link for sighting in near}) < limit - 1:
+            continue
+        # Only the visit that completes a burst has something to tell: whoever goes on with it finds
+        # one that was judged by it, and the ones before that in doubt already.
+        if any(_saw_a_burst(one, sightings, limit, limits.burst_seconds) for one in near):
             continue
         seconds = f"{limits.burst_seconds:g} s"
         reason = f"it was the beginning of {limit} links from one {whence} within {seconds}"
-        for sighting in sightings:
+        for sighting in near:
             if sighting.same_agent:
                 yield Doubt(sighting, Evidence(rule, Standing.SUSPECT, reason))
+
+
+def _saw_a_burst(one: Sighting, sightings: Iterable[Sighting], limit: int, seconds: float) -> bool:
+    before = {s.link for s in sightings if one.age <= s.age <= one.age + seconds}
+    return len(before | {one.link}) >= limit

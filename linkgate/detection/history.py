@@ -55,5 +55,7 @@ class Limits:
 
     @property
     def remembered_seconds(self) -> float:
-        """How long a sighting is of use."""
-        return max(self.twin_seconds, self.burst_seconds, self.decoy_before_seconds)
+        """How long a sighting is of use: whether the ones in a burst had seen it coming takes what
+        came before them.
+        """
+        return max(self.twin_seconds, 2 * self.burst_seconds, self.decoy_before_seconds)

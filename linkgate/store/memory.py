@@ -34,6 +34,8 @@ local answer = {now, tonumber(redis.call('GET', KEYS[2]) or 0)}
 for _, part in ipairs(known) do answer[#answer + 1] = part end
 if ARGV[1] ~= '' then
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', since)
+    -- Or they would be the newest, and push out those that count.
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
     redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
     redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -tonumber(ARGV[3]) - 1)
     redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -83,7 +85,7 @@ class Memory:
         at_link = self._connection.script(
             _SIGHT,
             [keys.seen(link), keys.decoy(link)],
-            [f"{visit} {source.network} {agent}" if leave else "", *kept],
+            [f"{visit} {source.network} {source.address} {agent}" if leave else "", *kept],
         )
         if not source.network:
             link_decoy, seen = _told(await at_link)
@@ -113,7 +115,9 @@ def _told(answer: Sequence[Any]) -> tuple[float | None, _Seen]:
     # A decoy's time ahead of this clock was set by another server's, before a failover.
     decoy_age = (now - decoyed) / 1000 if 0 < decoyed <= now else None
     pairs = zip(answer[2::2], answer[3::2], strict=True)
-    return decoy_age, ((text.split(" "), (now - float(at)) / 1000) for text, at in pairs)
+    seen = ((text.split(" "), (now - float(at)) / 1000) for text, at in pairs)
+    # A gateway of another version, beside this one for a while, may write other sightings.
+    return decoy_age, ((parts, age) for parts, age in seen if len(parts) == 4)
 
 
 def _at_link(
@@ -125,9 +129,10 @@ def _at_link(
             link,
             age,
             same_network=bool(network) and network == source.network,
+            same_address=bool(address) and address == source.address,
             same_agent=its_agent == agent,
         )
-        for (other, network, its_agent), age in seen
+        for (other, network, address, its_agent), age in seen
         # A call that was repeated finds itself.
         if other != visit
     )

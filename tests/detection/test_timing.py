@@ -179,8 +179,31 @@ def test_the_visit_that_completes_a_burst_takes_back_its_beginning() -> None:
         ("v0", "burst-address"),
         ("v1", "burst-address"),
     ]
-    # Those after it find the beginning taken back already.
+
+
+def test_whoever_goes_on_with_a_burst_takes_nothing_back_again() -> None:
     assert doubted(Signals(), History(network=others(3))) == []
+
+    # A machine that hammers on three links: each of its visits finds two others, again and again.
+    def hammered(*links: str) -> tuple[Sighting, ...]:
+        turns = [(link, n / 10) for n in range(20) for link in links]
+        return tuple(replace(OLDER, visit=f"{a}-{b}", link=a, age=b) for a, b in turns)
+
+    history = History(link=hammered("lnk_0"), network=hammered("lnk_1", "lnk_2"))
+    assert doubted(Signals(), history) == []
+
+
+def test_a_burst_after_a_pause_is_another_one() -> None:
+    earlier = tuple(replace(s, age=s.age + 2.5) for s in others(3))
+    later = tuple(replace(s, visit=f"late-{s.visit}", link=f"late-{s.link}") for s in others(2))
+    found = doubted(Signals(), History(network=(*later, *earlier)))
+    assert {visit for visit, _ in found} == {"late-v0", "late-v1"}
+
+
+def test_a_decoy_that_is_hammered_on_takes_back_but_once() -> None:
+    before = History(link=(OLDER,), network=others(1))
+    assert len(doubted(Signals(decoy=True), before)) == 2
+    assert doubted(Signals(decoy=True), replace(before, link_decoy=0.2, address_decoy=0.2)) == []
 
 
 def test_the_visit_that_completes_a_networks_burst_does_likewise() -> None:

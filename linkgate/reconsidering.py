@@ -17,7 +17,14 @@ from linkgate.errors import StoreUnavailable
 from linkgate.minting import Mint
 from linkgate.payments import SessionState
 from linkgate.store import Store
-from linkgate.store.doubts import Doubtful, Doubts, TakenBack
+from linkgate.store.doubts import (
+    LONGEST_DELAY_MS,
+    STALE_SECONDS,
+    Disowned,
+    Doubtful,
+    Doubts,
+    TakenBack,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +33,12 @@ FIRST_LOOK_MS = 300
 #: How often a process looks for doubts that are due, its own and those of others that died.
 LOOK_SECONDS = 1.0
 AT_ONCE = 50
-#: Each try waits twice as long as the one before, from a second to five minutes: an hour in all,
-#: by when a session of the shortest life has run out.
-MOST_TRIES = 18
-_LONGEST_WAIT_MS = 300_000
-#: A visit that isn't recorded by then never will be: its process died, or its store was away.
-_TRIES_TO_FIND = 5
+#: Doubts that a process works on at a time: a Stripe that hangs must not hold up all the others.
+SIDE_BY_SIDE = 10
+#: Each try waits twice as long as the one before, from a second to five minutes. After so many, two
+#: minutes in all, a visit that isn't recorded never will be, and a mint whose outcome isn't written
+#: has died: a person waits for a minute at most.
+PATIENT_TRIES = 7
 
 
 class Reconsidering:
@@ -83,7 +90,8 @@ class Reconsidering:
                 self._noted.clear()
                 await asyncio.sleep(FIRST_LOOK_MS / 1000)
             try:
-                await self.work()
+                while await self.work() == AT_ONCE:
+                    pass
             except StoreUnavailable as error:
                 if not away:
                     log.warning("second thoughts wait for the store: %s", error)
@@ -96,30 +104,54 @@ class Reconsidering:
     async def work(self) -> int:
         """Work off what is due now; returns how many doubts were looked at."""
         due = await self._store.doubts.take(AT_ONCE)
-        for doubts in due:
-            left = await self._work_off(doubts)
-            if left and doubts.tries < MOST_TRIES:
-                later = Doubts(doubts.id, doubts.at, left, doubts.tries + 1)
-                delay = min(1000 * 2**doubts.tries, _LONGEST_WAIT_MS)
-                await self._store.doubts.put_back(later, delay_ms=delay)
-            else:
-                await self._store.doubts.strike_out(doubts)
+        turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def handle(doubts: Doubts) -> None:
+            async with turns:
+                await self._handle(doubts)
+
+        # All of them come to their end, whatever becomes of one.
+        ends = await asyncio.gather(*map(handle, due), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
         return len(due)
 
+    async def _handle(self, doubts: Doubts) -> None:
+        if self._clock() - doubts.at > STALE_SECONDS:
+            await self._store.doubts.strike_out(doubts)
+            return
+        try:
+            left = await self._work_off(doubts)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # A foreign value under a key of its link: put off like the others, not in their way.
+            log.exception("doubt %s can't be worked off; it is tried again", doubts.id)
+            left = doubts.visits
+        if left:
+            later = Doubts(doubts.id, doubts.at, left, doubts.tries + 1)
+            delay = min(1000 * 2 ** min(doubts.tries, 20), LONGEST_DELAY_MS)
+            await self._store.doubts.put_back(later, delay_ms=delay)
+        else:
+            await self._store.doubts.strike_out(doubts)
+
     async def _work_off(self, doubts: Doubts) -> tuple[Doubtful, ...]:
+        patient = doubts.tries < PATIENT_TRIES
         left: list[Doubtful] = []
         taken: list[tuple[Doubtful, TakenBack]] = []
         for doubtful in doubts.visits:
             done = await self._store.doubts.take_back(doubtful, doubts.at, self._policy)
-            if done is None:
-                if doubts.tries < _TRIES_TO_FIND:
-                    left.append(doubtful)
-                continue
-            await self._store.doubts.recount(done)
-            taken.append((doubtful, done))
+            if done is not None:
+                await self._store.doubts.recount(done)
+                taken.append((doubtful, done))
+            # Not recorded yet, or minting still: what it mints is closed when that ends, but for a
+            # Stripe that doesn't answer then.
+            if patient and (done is None or done.unsettled):
+                left.append(doubtful)
         # After all of them: a session goes when nobody is left who was sent to it.
         for doubtful, done in taken:
-            if done.session and not await self._close(doubtful.link, done.session):
+            if done.session and not await self._close(doubtful.link, done.session, patient):
                 left.append(doubtful)
         return tuple(left)
 
@@ -127,9 +159,10 @@ class Reconsidering:
         campaign = await self._store.campaigns.get(slug) if slug else None
         return campaign.policy if campaign else Policy.ADAPTIVE
 
-    async def _close(self, link: str, session_id: str) -> bool:
-        if not await self._store.doubts.disown(link, session_id):
-            return True
+    async def _close(self, link: str, session_id: str, patient: bool) -> bool:
+        disowned = await self._store.doubts.disown(link, session_id, patient=patient)
+        if disowned is not Disowned.YES:
+            return disowned is Disowned.KEPT
         row = await self._store.links.read(link)
         now = self._clock()
         for session in row.sessions if row else ():

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, cast
 
 import msgspec
@@ -17,8 +18,9 @@ from linkgate.campaigns import Policy
 from linkgate.decision import Action, lets_through
 from linkgate.detection import Authority, Evidence, Kind, Standing, Verdict
 from linkgate.record import reconsider
+from linkgate.store import doubt_scripts as scripts
 from linkgate.store import keys
-from linkgate.store.connect import Connection, Script
+from linkgate.store.connect import Connection
 from linkgate.store.links import NOT_AGAIN
 
 log = logging.getLogger(__name__)
@@ -27,112 +29,12 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 50_000
 #: A process that took a doubt and died leaves it to the others after this time, in ms.
 LEASE_MS = 30_000
-_COUNTED_SECONDS = 6 * 3600
-
-_CLOCK = """
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-"""
-
-# KEYS: due, all. ARGV: most, delay ms, then id, JSON, id, JSON, ... Returns how many were taken.
-_PUT = Script(
-    "put doubts",
-    _CLOCK
-    + """
-local taken = 0
-for index = 3, #ARGV, 2 do
-    if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[1]) then break end
-    if redis.call('HSETNX', KEYS[2], ARGV[index], ARGV[index + 1]) == 1 then
-        redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[index])
-    end
-    taken = taken + 1
-end
-return taken
-""",
-)
-
-# KEYS: due, all. ARGV: how many, lease ms. Returns {JSON, JSON, ...}
-_TAKE = Script(
-    "take doubts",
-    _CLOCK
-    + """
-local taken = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
-    local text = redis.call('HGET', KEYS[2], id)
-    if text then
-        taken[#taken + 1] = text
-        redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), id)
-    else
-        redis.call('ZREM', KEYS[1], id)
-    end
-end
-return taken
-""",
-)
-
-# KEYS: due, all. ARGV: id, JSON ('' strikes it out), delay ms
-_PUT_BACK = Script(
-    "put doubt back",
-    _CLOCK
-    + """
-if ARGV[2] == '' then
-    redis.call('ZREM', KEYS[1], ARGV[1])
-    redis.call('HDEL', KEYS[2], ARGV[1])
-elseif redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
-    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-    redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
-end
-return 1
-""",
-)
-
-# KEYS: visits. ARGV: line, new line. Returns 0 if the line has changed meanwhile.
-_REWRITE = Script(
-    "rewrite visit",
-    """
-for index, line in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-    if line == ARGV[1] then
-        redis.call('LSET', KEYS[1], index - 1, ARGV[2])
-        return 1
-    end
-end
-return 0
-""",
-)
-
-# KEYS: link, visits. ARGV: session id, revision that no campaign has
-# Returns 1 if every visit that was sent to the session has been taken back. The session is then not
-# used again: whoever comes next closes it before another is minted.
-_DISOWN = Script(
-    "disown session",
-    """
-for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    local decision, outcome, body = string.match(line, '^([^\\t]*)\\t([^\\t]*)\\t(.*)$')
-    if decision == 'mint' and not string.find(body, '"closing":true', 1, true) then
-        if outcome == 'minted ' .. ARGV[1] or outcome == 'reused ' .. ARGV[1] then return 0 end
-    end
-end
-if redis.call('HGET', KEYS[1], 'current') == ARGV[1] then
-    redis.call('HSET', KEYS[1], 'current_revision', ARGV[2])
-end
-return 1
-""",
-)
-
-# KEYS: counters, then one `recounted` for each change. ARGV: seconds kept, from, to, from, to, ...
-_RECOUNT = Script(
-    "recount",
-    """
-for index = 2, #KEYS do
-    if redis.call('SET', KEYS[index], '1', 'NX', 'EX', ARGV[1]) then
-        redis.call('HINCRBY', KEYS[1], 'visits.' .. ARGV[2 * index - 2], -1)
-        redis.call('HINCRBY', KEYS[1], 'visits.' .. ARGV[2 * index - 1], 1)
-        redis.call('HINCRBY', KEYS[1], 'verdicts.changed', 1)
-    end
-end
-return 1
-""",
-)
+#: The longest that a doubt is put off.
+LONGEST_DELAY_MS = 300_000
+#: A doubt that is older is struck out: no session that it could close is open any more.
+STALE_SECONDS = 24 * 3600
+#: For longer than any doubt waits, by clocks that are two hours apart: or it would count again.
+_COUNTED_SECONDS = STALE_SECONDS + 2 * 3600
 
 
 class Doubtful(msgspec.Struct, frozen=True):
@@ -168,12 +70,26 @@ class Doubts(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """What late evidence did to a visit. `session` is the one that it minted and that has to go."""
+    """What late evidence did to a visit. `session` is the one it was sent to, and that has to go if
+    nobody else was; `unsettled` says that the visit's mint is still under way.
+    """
 
     campaign: str
     visit: str
     changes: tuple[tuple[str, str], ...]
     session: str
+    unsettled: bool = False
+
+
+class Disowned(IntEnum):
+    """Whether a session is anybody's."""
+
+    #: Somebody was sent to it who wasn't taken back.
+    KEPT = 0
+    #: Nobody; it has to be closed.
+    YES = 1
+    #: Nobody uses it again, but a visit may be on its way to it whose outcome isn't written yet.
+    NOT_YET = 2
 
 
 class DoubtStore:
@@ -183,20 +99,34 @@ class DoubtStore:
         self._connection = connection
 
     async def put(self, doubts: Sequence[Doubts], *, delay_ms: int) -> None:
-        """Write doubts down, to be taken after the delay; repeating it adds nothing."""
+        """Write doubts down, to be taken after the delay; repeating it adds nothing.
+
+        What is too much is let go, and logged.
+        """
         pairs = [text for each in doubts for text in (each.id, _dump(each))]
         taken = await self._connection.script(
-            _PUT, [keys.DOUBTS_DUE, keys.DOUBTS], [MAX_WAITING, delay_ms, *pairs]
+            scripts.PUT, [keys.DOUBTS_DUE, keys.DOUBTS], [MAX_WAITING, delay_ms, *pairs]
         )
         if taken < len(doubts):
             log.error("%d doubts wait already: late evidence is let go", MAX_WAITING)
 
     async def take(self, count: int) -> list[Doubts]:
         """Take doubts that are due; no other process gets them while the lease lasts."""
-        texts = await self._connection.script(
-            _TAKE, [keys.DOUBTS_DUE, keys.DOUBTS], [count, LEASE_MS]
+        answer = cast(
+            list[str],
+            await self._connection.script(
+                scripts.TAKE, [keys.DOUBTS_DUE, keys.DOUBTS], [count, LEASE_MS, LONGEST_DELAY_MS]
+            ),
         )
-        return [msgspec.json.decode(text, type=Doubts) for text in cast(list[str], texts)]
+        found: list[Doubts] = []
+        for name, text in zip(answer[::2], answer[1::2], strict=True):
+            try:
+                found.append(msgspec.json.decode(text, type=Doubts))
+            except msgspec.MsgspecError:
+                # Nobody will ever read it, and it must not hold up those behind it.
+                log.error("doubt %s can't be read, and is let go", name)
+                await self._put_back(name, "", 0)
+        return found
 
     async def strike_out(self, doubts: Doubts) -> None:
         """Everything is done."""
@@ -208,7 +138,7 @@ class DoubtStore:
 
     async def _put_back(self, name: str, text: str, delay_ms: int) -> None:
         await self._connection.script(
-            _PUT_BACK, [keys.DOUBTS_DUE, keys.DOUBTS], [name, text, delay_ms]
+            scripts.PUT_BACK, [keys.DOUBTS_DUE, keys.DOUBTS], [name, text, delay_ms]
         )
 
     async def waiting(self) -> int:
@@ -243,18 +173,28 @@ class DoubtStore:
             body = msgspec.json.encode(after).decode()
             if after == kept or await self._rewrite(doubtful.link, line, decision, outcome, body):
                 changes = tuple((c["from"], c["to"]) for c in after.get("changes", ()))
-                closing = any(c.get("closing") for c in after.get("changes", ()))
-                session = outcome.removeprefix("minted ") if outcome.startswith("minted ") else ""
-                return TakenBack(slug, doubtful.visit, changes, session if closing else "")
+                if not any(change.get("closing") for change in after.get("changes", ())):
+                    return TakenBack(slug, doubtful.visit, changes, "")
+                return TakenBack(
+                    slug, doubtful.visit, changes, _session(outcome), unsettled=not outcome
+                )
 
     async def _rewrite(self, link: str, line: str, decision: str, outcome: str, body: str) -> bool:
         new = f"{decision}\t{outcome}\t{body}"
-        return bool(await self._connection.script(_REWRITE, [keys.visits(link)], [line, new]))
+        return bool(
+            await self._connection.script(scripts.REWRITE, [keys.visits(link)], [line, new])
+        )
 
-    async def disown(self, link: str, session: str) -> bool:
-        """Let nobody use a session again; False if somebody is there who wasn't taken back."""
+    async def disown(self, link: str, session: str, *, patient: bool = False) -> Disowned:
+        """Let nobody use a session again, unless somebody is there who wasn't taken back.
+
+        `patient` waits for visits under way, too: one may be on its way to this session.
+        """
         names = [keys.link(link), keys.visits(link)]
-        return bool(await self._connection.script(_DISOWN, names, [session, NOT_AGAIN]))
+        how = "1" if patient else ""
+        return Disowned(
+            await self._connection.script(scripts.DISOWN, names, [session, NOT_AGAIN, how])
+        )
 
     async def recount(self, taken: TakenBack) -> None:
         """Let the counters follow the changes of a visit's verdict, each change once."""
@@ -263,7 +203,7 @@ class DoubtStore:
         slug = taken.campaign
         names = [keys.recounted(slug, taken.visit, n) for n in range(len(taken.changes))]
         await self._connection.script(
-            _RECOUNT,
+            scripts.RECOUNT,
             [keys.counters(slug), *names],
             [_COUNTED_SECONDS, *(part for change in taken.changes for part in change)],
         )
@@ -271,6 +211,11 @@ class DoubtStore:
 
 def _dump(doubts: Doubts) -> str:
     return msgspec.json.encode(doubts).decode()
+
+
+def _session(outcome: str) -> str:
+    how, _, session = outcome.partition(" ")
+    return session if how in {"minted", "reused"} else ""
 
 
 def _find(lines: Sequence[str], visit: str) -> tuple[str, str, str, dict[str, Any]] | None:

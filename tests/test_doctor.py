@@ -21,6 +21,7 @@ from linkgate import payments
 from linkgate.config import Config, load, parse
 from linkgate.destinations.stripe_api import API_VERSION
 from linkgate.doctor import Finding, Level, examine
+from linkgate.doctor.judging import examine_judging
 from linkgate.doctor.reach import examine_reach
 from linkgate.doctor.setup import examine_setup
 from linkgate.doctor.store import _examine_server, examine_store
@@ -29,6 +30,7 @@ from linkgate.payments import EVENTS
 from linkgate.sandbox import Sandbox, WebhookEndpoint
 from linkgate.store.connect import Connection
 from linkgate.web.app import create
+from tests.detection.test_networks import SHAPES, write_database
 from tests.store import servers
 
 KEYS = [f"{n}-k3y-with-enough-Random-looking-letters-0123456789" for n in range(8)]
@@ -85,6 +87,41 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.port}"
     finally:
         await server.close()
+
+
+class TestJudging:
+    NOW = 1_795_000_000.0  # 2026-11-18
+
+    def look(self, config: Config, now: float = NOW) -> list[Finding]:
+        return examine_judging(config, lambda: now)
+
+    def test_knowledge_grows_old(self) -> None:
+        assert bad(self.look(config_with())) == []
+        finding = the(self.look(config_with(), self.NOW + 400 * 86_400), "browsers' versions")
+        assert finding.level is Level.WARNING
+        assert "upgrade linkgate" in finding.mend
+
+    def test_asn_database(self, tmp_path: Path) -> None:
+        records = {"198.51.100.0/24": SHAPES["GeoLite2-ASN"](64_500)}
+        path = write_database(tmp_path / "asn.mmdb", "GeoLite2-ASN", records)
+        config = config_with(detection__asn_database=str(path))
+        assert the(self.look(config, time.time()), "GeoLite2-ASN").level is Level.OK
+        old = the(self.look(config, time.time() + 200 * 86_400), "GeoLite2-ASN")
+        assert old.level is Level.WARNING
+        path.write_bytes(b"junk")
+        broken = the(self.look(config), "detection.asn_database")
+        assert broken.level is Level.PROBLEM
+
+    def test_what_the_operator_changed_is_told(self) -> None:
+        rule = {"name": "office", "says": "suspect", "agent": "Acme"}
+        config = config_with(
+            detection__rules=[rule],
+            detection__rules_off=["twin"],
+            detection__shadow={"burst_links": 2},
+        )
+        findings = self.look(config)
+        for words in ("1 rule of your own", "not asked: twin", "a shadow rule set"):
+            assert the(findings, words).level is Level.OK
 
 
 class TestSetup:
@@ -654,7 +691,13 @@ class TestAll:
             async with running(create(config), public):
                 findings = await examine(config)
         assert bad(findings) == []
-        assert {finding.area for finding in findings} == {"setup", "store", "stripe", "reach"}
+        assert {finding.area for finding in findings} == {
+            "setup",
+            "judging",
+            "store",
+            "stripe",
+            "reach",
+        }
 
     async def test_the_sandbox_refuses_another_key(self) -> None:
         async with sandbox("sk_test_abc") as base:

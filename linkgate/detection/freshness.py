@@ -51,6 +51,11 @@ def _current() -> Freshness:
     return read_freshness(read_data("browsers"))
 
 
+def knowledge_of() -> date:
+    """The date of what is known of browsers' versions."""
+    return _current().day
+
+
 def released(releases: Releases, major: int) -> date | None:
     """About when a version came out; None if it is newer than all that are known. Versions between
     two known ones are spread evenly; one before the first counts as the first.

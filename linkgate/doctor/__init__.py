@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from linkgate.config import Config
 from linkgate.doctor.finding import Finding, Level
+from linkgate.doctor.judging import examine_judging
 from linkgate.doctor.reach import examine_reach
 from linkgate.doctor.setup import examine_setup
 from linkgate.doctor.store import examine_store
@@ -28,4 +29,4 @@ async def examine(config: Config, *, clock: Callable[[], float] = time.time) -> 
         examine_stripe(config, clock),
         examine_reach(config),
     )
-    return [*examine_setup(config), *store, *stripe, *reach]
+    return [*examine_setup(config), *examine_judging(config, clock), *store, *stripe, *reach]

@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`area` is setup, store, stripe or reach; `mend` says what to do, and is empty if nothing."""
+    """`area` is the part looked at, such as store; `mend` says what to do, and is empty if nothing."""
 
     area: str
     level: Level

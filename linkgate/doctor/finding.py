@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`area` is the part looked at, such as store; `mend` says what to do, and is empty if nothing."""
+    """`area` is the part looked at; `mend` says what to do, and is empty if there is nothing."""
 
     area: str
     level: Level

@@ -94,6 +94,7 @@ class Judge:
         self._bench = bench
         self._keep_seconds = bench.remembered_seconds
         self._decoy_seconds = bench.decoy_seconds
+        self._asked = frozenset(rule.name for rule in bench.rules.rules)
         self._source = lru_cache(_SOURCES_KEPT)(self._name_source)
 
     async def judge(self, visit: str, signals: Signals, link: Link, now: float) -> Judged:
@@ -114,6 +115,7 @@ class Judge:
         return Judged(verdict, self._other_opinion(signals, history, now, verdict, link.campaign))
 
     async def _remember(self, visit: str, signals: Signals, link: Link, now: float) -> History:
+        history = NOTHING_KNOWN
         try:
             history = await self._store.memory.sight(
                 visit=visit,
@@ -125,12 +127,18 @@ class Judge:
                 leave=signals.press is None and not signals.decoy,
                 decoy=signals.decoy,
             )
-            doubts = hindsight(signals, history, self._bench.rules.limits)
+            found = hindsight(signals, history, self._bench.rules.limits)
+            # A rule that the operator has switched off takes nothing back either.
+            doubts = [doubt for doubt in found if doubt.evidence.rule in self._asked]
             if doubts:
                 await self._reconsidering.note(visit, doubts, now)
         except StoreUnavailable as error:
-            log.warning("a visit of campaign %s is judged without memory: %s", link.campaign, error)
-            return NOTHING_KNOWN
+            log.warning(
+                "a visit of campaign %s is judged without %s: %s",
+                link.campaign,
+                "memory" if history == NOTHING_KNOWN else "second thoughts",
+                error,
+            )
         return history
 
     def _other_opinion(

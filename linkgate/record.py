@@ -14,9 +14,6 @@ from linkgate.decision import Decision
 from linkgate.detection import Authority, Evidence, Kind, Standing, Verdict, conclude
 from linkgate.signals import Signals
 
-#: Evidence of a browser that a person confirmed with before: such a visit is never taken back.
-KNOWN_DEVICE = "known-device"
-
 
 def label(verdict: Verdict) -> str:
     """Return what a verdict is counted as: its kind if it has one, else its value."""
@@ -47,6 +44,8 @@ def describe(
         "address": truncate(signals.address),
         "user_agent": signals.user_agent[:200],
     }
+    if signals.known_device:
+        kept["known_device"] = True
     if shadow is not None:
         kept["shadow"] = {
             "verdict": shadow.value,
@@ -67,7 +66,7 @@ def reconsider(
     """
     before = [_evidence(item) for item in kept.get("evidence", ())]
     rules = {evidence.rule for evidence in before}
-    if kept.get("method") == "POST" or KNOWN_DEVICE in rules or late.rule in rules:
+    if kept.get("method") == "POST" or kept.get("known_device") or late.rule in rules:
         return dict(kept)
     after = conclude((*before, late))
     changed = {**kept, "evidence": [_kept(evidence) for evidence in after.evidence]}

@@ -195,10 +195,23 @@ def free_port() -> int:
         return port
 
 
-def configuration(port: int, sandbox_url: str, store: str, **stripe: Any) -> config.Config:
+#: Sections of a configuration in which X-Forwarded-For says who visits.
+PROXIED: Mapping[str, Any] = {"server": {"trusted_proxies": ["127.0.0.1/32"]}}
+
+
+def configuration(
+    port: int,
+    sandbox_url: str,
+    store: str,
+    more: Mapping[str, Any] | None = None,
+    **stripe: Any,
+) -> config.Config:
+    more = more or {}
+    server = {"public_url": f"http://127.0.0.1:{port}", "port": port}
     return config.parse(
         {
-            "server": {"public_url": f"http://127.0.0.1:{port}", "port": port},
+            **more,
+            "server": {**server, **more.get("server", {})},
             "signing": {"keys": [SIGNING_KEY]},
             "store": {"url": store},
             "stripe": {
@@ -237,13 +250,15 @@ async def serving(app: Litestar, port: int) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def running(store: str, clock: Clock, **stripe: Any) -> AsyncIterator[Stack]:
-    """Start a whole linkgate on `store`."""
+async def running(
+    store: str, clock: Clock, *, more: Mapping[str, Any] | None = None, **stripe: Any
+) -> AsyncIterator[Stack]:
+    """Start a whole linkgate on `store`; `more` holds other sections of its configuration."""
     port, sandbox_port = free_port(), free_port()
     url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     endpoint = WebhookEndpoint(f"{url}/webhooks/stripe", WEBHOOK_SECRET)
     sandbox = Sandbox(sandbox_url, STRIPE_KEY, [endpoint])
-    settings = configuration(port, sandbox_url, store, **stripe)
+    settings = configuration(port, sandbox_url, store, more, **stripe)
     app = create(settings, clock)
     async with (
         serving(sandbox.app(), sandbox_port),

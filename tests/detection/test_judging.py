@@ -31,7 +31,7 @@ from linkgate.detection import (
 from linkgate.detection import agents as agents_module
 from linkgate.detection import rules as rules_module
 from linkgate.signals import Signals, gather
-from tests.detection.test_corpus import CASES, visit
+from tests.detection.corpus import CASES, judged, visit
 
 AUTOMATED = Evidence("a", Standing.AUTOMATED, "a machine")
 SCANNER = Evidence("b", Standing.AUTOMATED, "a scanner", Kind.SCANNER)
@@ -74,7 +74,7 @@ def test_order_of_rules_does_not_matter(seed: int) -> None:
     random.Random(seed).shuffle(shuffled)
     other = Ruleset(shuffled)
     for case in CASES:
-        assert judge(visit(case), rules=other) == judge(visit(case)), case["who"]
+        assert judged(case, other) == judged(case), case["who"]
 
 
 def test_all_rules_run_whatever_one_of_them_finds() -> None:

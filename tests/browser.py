@@ -1,4 +1,6 @@
-"""Real Chromium for tests: the `chromium` fixture, one browser for the whole run.
+"""Real Chromium for tests: `chromium`, as programs drive it, and `undriven`, as people have it.
+
+Each is one browser for the whole run.
 
 Playwright's sync API leaves its event loop marked as running in the main thread between calls, and
 then no asyncio test can start there. `_LoopParking` takes the mark away around every test that
@@ -8,11 +10,14 @@ doesn't use the browser, and puts it back for those that do.
 import asyncio
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.stack import BROWSER, CHROME
 
 FLAGS = (
     "--no-sandbox",
@@ -23,6 +28,13 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+#: A context's settings in which Chromium sends what a person's Chrome does: it has a vendor, which
+#: the builds that programs drive have not.
+CHROMES: Mapping[str, Any] = {
+    "user_agent": CHROME,
+    "locale": "en-US",
+    "extra_http_headers": {k: v for k, v in BROWSER.items() if k.startswith("sec-ch-ua")},
+}
 
 
 def chromium_path() -> str | None:
@@ -53,6 +65,19 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
                 asyncio._set_running_loop(loop)
         finally:
             request.config.pluginmanager.unregister(parking)
+    asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def undriven(chromium: Browser) -> Iterator[Browser]:
+    """A Chromium that doesn't say that it is driven (`navigator.webdriver`)."""
+    loop = asyncio.get_running_loop()
+    with chromium.browser_type.launch(
+        executable_path=chromium_path(),
+        args=[*FLAGS, "--disable-blink-features=AutomationControlled"],
+    ) as browser:
+        yield browser
+        asyncio._set_running_loop(loop)
     asyncio._set_running_loop(None)
 
 

@@ -1,96 +1,15 @@
-"""Real Chromium against a real linkgate: who gets a session, and who doesn't."""
+"""Real Chromium against a real linkgate: a person in it gets a session, and just one."""
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from linkgate.store.apikeys import Scope
-from linkgate.tokens import Link
-from tests.stack import CHROME, PRICE, SCANNER, Stack, embedded
-
-T = TypeVar("T")
-
-
-class Threaded:
-    """A running linkgate in a thread of its own, for tests that drive a browser in theirs."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._earlier: frozenset[str] = frozenset()
-        self.stack: Stack
-
-    def _run(self) -> None:
-        async def serve() -> None:
-            async with embedded(self._folder) as self.stack:
-                self._ready.set()
-                await self._stop.wait()
-
-        self._loop.run_until_complete(serve())
-
-    def __enter__(self) -> "Threaded":
-        self._thread.start()
-        assert self._ready.wait(30)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
-
-    def do(self, work: Callable[[Stack], Coroutine[Any, Any, T]]) -> T:
-        """Run something in the stack's own loop, and return what it returns."""
-        return asyncio.run_coroutine_threadsafe(work(self.stack), self._loop).result(30)
-
-    def begin(self) -> None:
-        """Start afresh: what an earlier test left under way ends, and counts as that one's."""
-
-        async def settled(stack: Stack) -> list[Any]:
-            await stack.gateway.mint.drain()
-            await stack.control("DELETE", "faults")
-            return await stack.sessions()
-
-        self._earlier = frozenset(session["id"] for session in self.do(settled))
-
-    def sessions(self) -> list[Any]:
-        """Return every session made since the test began, whichever link it is for."""
-        made = self.do(lambda stack: stack.sessions())
-        return [session for session in made if session["id"] not in self._earlier]
-
-    def link(self) -> tuple[Link, str]:
-        link = self.stack.link()
-        return link, self.stack.url + self.stack.path(link)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Threaded]:
-    with Threaded(tmp_path_factory.mktemp("gate") / "data") as threaded:
-        threaded.do(lambda stack: stack.campaign())
-        threaded.do(lambda stack: stack.campaign("confirmed", policy="confirm"))
-        yield threaded
-
-
-@pytest.fixture
-def gate(started: Threaded) -> Threaded:
-    """A running linkgate for all of these tests; each has links and a browser of its own."""
-    started.begin()
-    return started
-
-
-@pytest.fixture
-def person(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser that doesn't call itself headless, as a person's doesn't."""
-    context = chromium.new_context(user_agent=CHROME, locale="en-US")
-    yield context
-    context.close()
+from tests.stack import CHROME, PRICE, SCANNER, Stack
+from tests.threaded import Threaded, press, read
 
 
 def test_from_the_api_to_the_webhook(gate: Threaded, person: BrowserContext) -> None:
@@ -145,29 +64,24 @@ def test_from_the_api_to_the_webhook(gate: Threaded, person: BrowserContext) -> 
     assert len(gate.sessions()) == 1
 
 
-def confirmed(gate: Threaded) -> str:
-    link = gate.stack.link(campaign="confirmed")
-    return gate.stack.url + gate.stack.path(link)
-
-
 def test_a_person_presses_the_one_button(gate: Threaded, person: BrowserContext) -> None:
     page = person.new_page()
-    page.goto(confirmed(gate))
+    page.goto(gate.link("confirmed")[1])
     assert gate.sessions() == []
-    page.get_by_role("button").click()
-    page.wait_for_url("**/c/pay/**")
+    press(page)
     assert len(gate.sessions()) == 1
     # The same browser goes straight through from now on.
-    page.goto(confirmed(gate))
+    page.goto(gate.link("confirmed")[1])
     assert "/c/pay/" in page.url
 
 
 def test_a_person_presses_with_the_keyboard_and_without_javascript(
-    gate: Threaded, chromium: Browser
+    gate: Threaded, undriven: Browser
 ) -> None:
-    context = chromium.new_context(user_agent=CHROME, java_script_enabled=False)
+    context = undriven.new_context(user_agent=CHROME, java_script_enabled=False)
     page = context.new_page()
-    page.goto(confirmed(gate))
+    page.goto(gate.link("confirmed")[1])
+    read(page)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/c/pay/**")
@@ -178,10 +92,12 @@ def test_a_person_presses_with_the_keyboard_and_without_javascript(
 def test_a_double_click_and_two_windows_make_one_session(
     gate: Threaded, person: BrowserContext
 ) -> None:
-    url = confirmed(gate)
+    _, url = gate.link("confirmed")
     pages = [person.new_page(), person.new_page()]
     for page in pages:
         page.goto(url)
+    for page in pages:
+        read(page)
     pages[0].get_by_role("button").dblclick(no_wait_after=True)
     pages[1].get_by_role("button").click(no_wait_after=True)
     for page in pages:
@@ -189,19 +105,24 @@ def test_a_double_click_and_two_windows_make_one_session(
     assert len(gate.sessions()) == 1
 
 
-def test_a_scripted_page_that_only_loads_mints_nothing(gate: Threaded, chromium: Browser) -> None:
-    """What a scanner's sandbox does: a stock headless browser loads, runs scripts and looks."""
-    for _ in range(2):
-        context = chromium.new_context()
-        page = context.new_page()
-        _, url = gate.link()
-        page.goto(url)
-        page.wait_for_load_state("networkidle")
-        expect(page.get_by_role("button")).to_be_visible()
-        links = page.eval_on_selector_all("[href], [src]", "all => all.map(e => e.href || e.src)")
-        assert not [href for href in links if href.startswith("http")]
-        context.close()
+def test_in_the_minutes_after_sending_a_person_presses_once(
+    gate: Threaded, person: BrowserContext
+) -> None:
+    page = person.new_page()
+    just_sent = int(gate.stack.clock())
+    page.goto(gate.link(sent_at=just_sent)[1])
     assert gate.sessions() == []
+    press(page)
+    assert len(gate.sessions()) == 1
+
+
+def test_a_campaign_without_a_scan_window_lets_a_person_in_at_once(
+    gate: Threaded, person: BrowserContext
+) -> None:
+    gate.do(lambda stack: stack.campaign("at-once", scan_minutes=0))
+    page = person.new_page()
+    page.goto(gate.link("at-once", sent_at=int(gate.stack.clock()))[1])
+    assert "/c/pay/" in page.url
 
 
 def referring(gate: Threaded, page: Page, rules: str) -> None:
@@ -211,11 +132,12 @@ def referring(gate: Threaded, page: Page, rules: str) -> None:
     page.goto(gate.stack.url + "/mail")
 
 
+@pytest.mark.parametrize("campaign", ["spring", "confirmed"])
 @pytest.mark.parametrize("kind", ["prefetch", "prerender"])
 def test_what_a_browser_speculates_about_costs_nothing(
-    gate: Threaded, person: BrowserContext, kind: str
+    gate: Threaded, person: BrowserContext, kind: str, campaign: str
 ) -> None:
-    link, url = gate.link()
+    link, url = gate.link(campaign)
     page = person.new_page()
     referring(gate, page, f'{{"{kind}": [{{"urls": ["{url}"], "eagerness": "immediate"}}]}}')
 
@@ -230,6 +152,8 @@ def test_what_a_browser_speculates_about_costs_nothing(
     assert gate.sessions() == []
     # Then the person really goes there: the browser asks again, and exactly one session is made.
     page.evaluate("url => { location.href = url }", url)
+    if campaign == "confirmed":
+        press(page)
     page.wait_for_url("**/c/pay/**")
     assert len(gate.sessions()) == 1
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ async def test_a_gateway_killed_while_minting_leaves_the_link_to_another(
     connection = await Connection.open(valkey_url)
     await connection.client.flushall()
     await connection.close()
-    terms = {"timeout_seconds": 1, "person_deadline_seconds": 2}
+    terms: dict[str, Any] = {"timeout_seconds": 1, "person_deadline_seconds": 2}
     hasty = {f"LINKGATE_STRIPE__{name.upper()}": str(value) for name, value in terms.items()}
     async with running(valkey_url, Clock(), **terms) as stack:
         await stack.campaign()

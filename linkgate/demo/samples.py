@@ -27,6 +27,12 @@ PLUS: Mapping[str, Any] = {
 }
 
 
+# Who tries the demo in the Chromium of a Linux distribution would wonder.
+_STRAIGHT = (
+    "A person goes straight to the checkout, in Chrome, Edge, Firefox or Safari. A Chromium "
+    "without a vendor's name, such as programs drive, has to press a button once."
+)
+
 #: The name of the link that the lines to paste are about.
 PASTE = "paste"
 
@@ -80,7 +86,7 @@ async def make_samples(gateway: Gateway, thanks: str, cancelled: str) -> tuple[S
     for sample in (SPRING, PLUS):
         await _campaign(gateway, {**sample, "destination": {**sample["destination"], **ends}})
     return (
-        await _link(gateway, "spring", SPRING, "A person goes straight to the checkout."),
+        await _link(gateway, "spring", SPRING, _STRAIGHT),
         await _link(gateway, "plus", PLUS, "Everyone presses a button first, once per browser."),
         await _link(gateway, PASTE, SPRING, "For the lines to paste."),
     )

@@ -14,13 +14,17 @@ _OLD_CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/72.0.3626.121 Safari/537.36"
 )
-#: What Chromium sends when a person opens a link from a mail program.
+#: What Chrome sends when a person opens a link from a mail program.
 _BROWSER: Mapping[str, str] = {
+    "sec-ch-ua": '"Chromium";v="156", "Google Chrome";v="156", "Not:A-Brand";v="8"',
+    "sec-ch-ua-mobile": "?0",
+    "sec-ch-ua-platform": '"Linux"',
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/150.0.0.0 Safari/537.36",
-    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Chrome/156.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
+    "image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
     "Accept-Language": "en-GB,en;q=0.9",
-    "Accept-Encoding": "gzip, deflate, br",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
     "Upgrade-Insecure-Requests": "1",
     "Sec-Fetch-Site": "none",
     "Sec-Fetch-Mode": "navigate",
@@ -66,8 +70,9 @@ def steps(tour: Tour) -> tuple[Step, ...]:
         ),
         Step(
             "browser",
-            "What a person's browser sends: 303 and the address of a fresh checkout. Twice within "
-            "two minutes: the same one.",
+            "What a person's Chrome sends: 303 and the address of a fresh checkout. Again within "
+            "two minutes: the same one. But whoever comes less than a second after another visit "
+            "gets the button, since scanners come in twos.",
             _lines(f"curl {_BRIEFLY}", *_headers(_BROWSER), url),
         ),
         *_api_steps(tour),

@@ -3,20 +3,24 @@
 import json
 import re
 import signal
+import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import Browser
 from rich.console import Console
 
 from linkgate.cli.tour import show
 from linkgate.demo import SampleLink, Tour, steps
 from linkgate.demo.running import _bind_near
+from linkgate.detection import Limits
 from linkgate.serving import bind
+from tests.browser import CHROMES
 from tests.cli.processes import (
-    BROWSER,
     Running,
     command,
     fetch,
@@ -26,6 +30,8 @@ from tests.cli.processes import (
     running,
     wait_for,
 )
+from tests.stack import BROWSER, BY_HAND, CHROME
+from tests.threaded import press
 
 
 class Demo:
@@ -117,7 +123,8 @@ def test_the_second_campaign_asks_everyone_to_press(demo: Demo) -> None:
     assert match
     headers = {**BROWSER, "Content-Type": "application/x-www-form-urlencoded"}
     headers |= {"Sec-Fetch-Site": "same-origin", "Origin": demo.tour["url"]}
-    pressed = fetch(demo.url("plus"), "POST", headers, f"challenge={match[1]}")
+    form = urlencode({"challenge": match[1], "gesture": BY_HAND})
+    pressed = fetch(demo.url("plus"), "POST", headers, form)
     assert pressed.status == 303
     assert "every month" in fetch(pay_page(pressed.headers["location"])).body
 
@@ -131,9 +138,12 @@ def test_every_printed_line_shows_what_is_promised(demo: Demo) -> None:
     assert "cache-control: no-store" in head.lower()
     assert demo.step("prefetch") == "503 \n"
     assert demo.sessions_made() == before
+    # A person takes longer to paste a line than these processes for all of them.
+    time.sleep(Limits().twin_seconds + 0.1)
     status, address = demo.step("browser").split()
     assert status == "303"
     assert address.startswith(f"{demo.tour['sandbox_url']}/c/pay/")
+    time.sleep(Limits().twin_seconds + 0.1)
     assert demo.step("browser").split()[1] == address
     assert demo.sessions_made() == before + 1
 
@@ -153,6 +163,23 @@ def test_every_printed_line_shows_what_is_promised(demo: Demo) -> None:
     body, status = demo.step("create").rsplit("\n", 2)[:2]
     assert status == "201"
     assert fetch(json.loads(body)["url"], "HEAD").status == 200
+
+
+def test_in_browsers_the_links_do_what_is_written_beside_them(
+    demo: Demo, undriven: Browser
+) -> None:
+    for settings, presses in ((CHROMES, False), ({"user_agent": CHROME}, True)):
+        context = undriven.new_context(**settings)
+        page = context.new_page()
+        before = demo.sessions_made()
+        page.goto(demo.new_link(f"r-browser-{presses}"))
+        if presses:
+            assert demo.sessions_made() == before
+            press(page)
+        assert page.url.startswith(f"{demo.tour['sandbox_url']}/c/pay/")
+        assert demo.sessions_made() == before + 1
+        context.close()
+    assert "Chromium without a vendor's name" in demo.tour["links"]["spring"]["about"]
 
 
 def test_every_step_is_tested() -> None:

@@ -7,6 +7,10 @@ the load and the store run on the other core. Kinds of visit take turns within e
 machine whose speed drifts gives the same ratios. Only the ratios mean anything elsewhere: of
 requests a second, and of the server's own processor time a request, which other work on the machine
 disturbs less.
+
+People's links are a wheel, long enough that none is opened twice within a second: the second visit
+would be a suspect's. Machines go round a third of them. Each link has a visitor in a network of its
+own, named by a trusted proxy, so that visits are remembered by link and by network as in earnest.
 """
 
 import argparse
@@ -37,7 +41,13 @@ from linkgate.store.links import Claim, Visit
 from linkgate.tokens import Link
 from linkgate.web.app import create
 
-LINKS = 2_000
+LINKS = 6_000
+#: Machines come to these again and again.
+SCANNED = 2_000
+#: Links that are prepared side by side.
+AT_ONCE = 100
+#: Longer than two visits of one link are taken for a machine's: kinds of visit share the links.
+PAUSE_SECONDS = 1.2
 CONNECTIONS = 32
 GATE_PORT, BARE_PORT = 18_931, 18_932
 
@@ -46,7 +56,7 @@ CHROME = (
     "Chrome/{version}.0.0.0 Safari/537.36"
 )
 BROWSER = (
-    'sec-ch-ua: "Chromium";v="{version}", "Not-A.Brand";v="24"\r\n'
+    'sec-ch-ua: "Chromium";v="{version}", "Google Chrome";v="{version}", "Not-A.Brand";v="24"\r\n'
     'sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: "Windows"\r\nUpgrade-Insecure-Requests: 1\r\n'
     "User-Agent: " + CHROME + "\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n"
@@ -68,7 +78,10 @@ async def bare() -> Redirect:
 def _configuration(folder: Path) -> config.Config:
     return config.parse(
         {
-            "server": {"public_url": f"http://127.0.0.1:{GATE_PORT}"},
+            "server": {
+                "public_url": f"http://127.0.0.1:{GATE_PORT}",
+                "trusted_proxies": ["127.0.0.1/32"],
+            },
             "signing": {"keys": ["benchmark-" + "0123456789abcdef" * 3]},
             "store": {"url": f"embedded:{folder}"},
             "stripe": {"api_key": "sk_test_" + "0" * 24, "api_base": "http://127.0.0.1:9"},
@@ -91,15 +104,20 @@ async def _prepare(gateway: Gateway) -> list[str]:
         datetime.now(UTC),
     )
     await gateway.store.campaigns.put(campaign, replaces=None)
-    tokens, now = [], int(time.time())
-    for number in range(LINKS):
+    now = int(time.time())
+
+    async def make(number: int) -> str:
         link = Link("spring", f"r-{number:032d}", now + 86_400, now - 7200)
         visit = Visit(f"{number:016x}", "mint", json.dumps({"id": f"{number:016x}", "at": now}))
         await gateway.store.links.enter(link, visit, Claim(visit.id, 15_000, 0, campaign.revision))
         url = f"https://checkout.example.com/c/pay/cs_test_{number}"
         session = Session(f"cs_test_{number}", url, SessionState.OPEN, 1, now, now + 86_400)
         await gateway.store.links.settle(link, visit.id, session, visit.id, revision=1)
-        tokens.append(gateway.tokens.issue(link))
+        return gateway.tokens.issue(link)
+
+    tokens: list[str] = []
+    for first in range(0, LINKS, AT_ONCE):
+        tokens += await asyncio.gather(*map(make, range(first, first + AT_ONCE)))
     return tokens
 
 
@@ -195,9 +213,15 @@ async def _load(
     return rate, cost, "/".join(sorted(status.decode() for status in statuses))
 
 
+def _visitor(number: int) -> str:
+    """Return an address in a /24 of its own, of a network where people are (84.128.0.0/10)."""
+    return f"84.{128 + number // 256}.{number % 256}.7"
+
+
 def _requests(tokens: Sequence[str], headers: str) -> list[bytes]:
     return [
         f"GET /l/{token} HTTP/1.1\r\nHost: 127.0.0.1:{GATE_PORT}\r\n"
+        f"X-Forwarded-For: {_visitor(n)}\r\n"
         f"{headers.format(version=150 + n % 7, quality=f'0.{1 + n % 8}')}\r\n".encode()
         for n, token in enumerate(tokens)
     ]
@@ -218,7 +242,7 @@ def main() -> None:
         server = multiprocessing.Process(target=_serve, args=(Path(folder), core, ready))
         server.start()
         try:
-            tokens = ready.get(timeout=60)
+            tokens = ready.get(timeout=120)
             assert server.pid
             uvloop.run(_measure(tokens, chosen.seconds, chosen.rounds, server.pid))
         finally:
@@ -230,8 +254,8 @@ async def _measure(tokens: Sequence[str], seconds: float, rounds: int, server: i
     bare_request = [b"GET /bare HTTP/1.1\r\nHost: 127.0.0.1\r\n" + BROWSER.encode() + b"\r\n"]
     kinds = {
         "bare 303": (BARE_PORT, bare_request),
-        "automated GET": (GATE_PORT, _requests(tokens, SCANNER)),
-        "suspect GET": (GATE_PORT, _requests(tokens, SUSPECT)),
+        "automated GET": (GATE_PORT, _requests(tokens[:SCANNED], SCANNER)),
+        "suspect GET": (GATE_PORT, _requests(tokens[:SCANNED], SUSPECT)),
         "human GET, open session": (GATE_PORT, _requests(tokens, BROWSER)),
     }
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -239,6 +263,7 @@ async def _measure(tokens: Sequence[str], seconds: float, rounds: int, server: i
     statuses: dict[str, str] = {}
     for _ in range(rounds):
         for kind, (port, requests) in kinds.items():
+            await asyncio.sleep(PAUSE_SECONDS)
             rate, cost, statuses[kind] = await _load(port, requests, seconds, server)
             rates[kind].append(rate)
             costs[kind].append(cost)

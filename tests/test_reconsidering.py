@@ -779,13 +779,28 @@ async def test_a_stripe_that_hangs_holds_up_only_what_it_is_asked_for(
     assert not await has_open(gate, stuck)
 
 
-async def test_the_worker_works_by_itself_and_through_any_number(
+async def seven_tainted(stack: Stack) -> list[Link]:
+    await stack.campaign()
+    links = [stack.link() for _ in range(7)]
+    for link in links:
+        await visit(stack, link)
+        await hit_decoy(stack, link)
+        await moments_pass(stack)
+    return links
+
+
+async def all_taken_back(stack: Stack, links: Sequence[Link]) -> None:
+    async with asyncio.timeout(10):
+        while await stack.open_sessions() or await stack.gateway.store.doubts.waiting():
+            await asyncio.sleep(0.02)
+    assert [await verdicts(stack, link) for link in links] == [["scanner", "scanner"]] * len(links)
+
+
+async def test_the_worker_goes_on_after_an_outage_and_after_a_bug(
     gate: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconsidering, "FIRST_LOOK_MS", 10)
     monkeypatch.setattr(reconsidering, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(reconsidering, "AT_ONCE", 2)
-    worker = gate.gateway.reconsidering
     failures = iter([StoreUnavailable("away"), RuntimeError("a bug")])
     take = gate.gateway.store.doubts.take
 
@@ -795,17 +810,21 @@ async def test_the_worker_works_by_itself_and_through_any_number(
         return await take(count)
 
     monkeypatch.setattr(gate.gateway.store.doubts, "take", failing)
-    worker.start()
-    await gate.campaign()
-    links = [gate.link() for _ in range(7)]
-    for link in links:
-        await visit(gate, link)
-        await hit_decoy(gate, link)
-        await moments_pass(gate)
-    async with asyncio.timeout(10):
-        while await gate.open_sessions() or await gate.gateway.store.doubts.waiting():
-            await asyncio.sleep(0.02)
-    assert [await verdicts(gate, link) for link in links] == [["scanner", "scanner"]] * 7
+    gate.gateway.reconsidering.start()
+    await all_taken_back(gate, await seven_tainted(gate))
+
+
+async def test_the_worker_works_through_any_number_without_a_pause(
+    gate: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconsidering, "FIRST_LOOK_MS", 10)
+    monkeypatch.setattr(reconsidering, "LOOK_SECONDS", 600)
+    monkeypatch.setattr(reconsidering, "AT_ONCE", 2)
+    links = await seven_tainted(gate)
+    await gate.gateway.store.recorder.flush()
+    await due(gate)
+    gate.gateway.reconsidering.start()
+    await all_taken_back(gate, links)
 
 
 # Anything at all
@@ -827,7 +846,7 @@ class Anything:
             acts = self._chance.choices(
                 [self._visit, self._decoy, self._press, self._work, self._wait],
                 weights=[8, 2, 2, 3, 2],
-                k=self._chance.choice([1, 1, 2, 4]),
+                k=self._chance.choice([1, 1, 3, 6]),
             )
             if self._chance.random() < 0.3:
                 acts.append(self._die)  # one at a time: it replaces what the others call
@@ -837,6 +856,7 @@ class Anything:
                 if self._chance.random() < 0.5:
                     status = self._chance.choice([429, 500, 503])
                     await self._stack.fault(match=EXPIRE, status=status, times=3)
+                await self._stack.fault(mode="slow", seconds=0.05, times=6)
         await self._stack.control("DELETE", "faults")
 
     def _who(self) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from linkgate import reconsidering
 from linkgate.campaigns import Policy
 from linkgate.decision import Action
 from linkgate.errors import StoreUnavailable
+from linkgate.gateway import Gateway
 from linkgate.reconsidering import PATIENT_TRIES, Reconsidering
 from linkgate.store import doubts, keys
 from linkgate.store.apikeys import Scope
@@ -371,10 +373,13 @@ async def minting(stack: Stack, link: Link, **fault: Any) -> asyncio.Task[Answer
     return task
 
 
-async def test_a_decoy_while_stripe_makes_the_session(gate: Stack) -> None:
+@pytest.mark.parametrize(
+    "fault", [{}, {"mode": "hang", "seconds": 0.6}, {"mode": "hang", "executed": True}], ids=str
+)
+async def test_a_decoy_while_stripe_makes_the_session(gate: Stack, fault: dict[str, Any]) -> None:
     await gate.campaign()
     link = gate.link()
-    task = await minting(gate, link)
+    task = await minting(gate, link, **fault)
     await hit_decoy(gate, link)
     await think(gate)
     answer = await task
@@ -583,6 +588,41 @@ async def test_a_decoy_that_taints_two_links(gate: Stack) -> None:
     links = await two_minted_then_a_decoy(gate)
     await think(gate)
     await assert_all_is_done(gate, links)
+
+
+async def test_the_same_on_a_cluster(cluster_url: str) -> None:
+    async with gateway(cluster_url) as stack:
+        links = await two_minted_then_a_decoy(stack)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(patch, stack.gateway.store.doubts, "recount", after=True)
+            with pytest.raises(Killed):
+                await think(stack)
+        await think_all(stack, another(stack))
+        await assert_all_is_done(stack, links)
+
+
+async def test_the_same_after_a_restart_on_the_embedded_store(tmp_path: Path) -> None:
+    """Nothing was worked off before linkgate was stopped; whoever starts next does."""
+    async with gateway(f"embedded:{tmp_path / 'data'}") as stack:
+        links = await two_minted_then_a_decoy(stack)
+        await stack.gateway.store.recorder.flush()
+        await due(stack)
+        closed: list[str] = []
+        later = await Gateway.open(stack.settings, stack.clock)
+        with pytest.MonkeyPatch.context() as patch:
+            close = later.mint.close_one
+
+            async def counted_close(name: str, *args: Any) -> bool:
+                closed.append(name)
+                return await close(name, *args)
+
+            patch.setattr(later.mint, "close_one", counted_close)
+            async with asyncio.timeout(10):
+                while await stack.gateway.store.doubts.waiting():
+                    await asyncio.sleep(0.02)
+        await later.close()
+        assert sorted(closed) == sorted(link.id for link in links)
+        await assert_all_is_done(stack, links)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

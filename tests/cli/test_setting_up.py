@@ -1,6 +1,7 @@
 """`linkgate init`, `doctor` and `sandbox`'s options."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -55,8 +56,13 @@ def test_doctor_tells_problems_with_their_mends(config_file: Path, elsewhere: Pa
     config_file.write_text(config_file.read_text().replace("https:", "http:"))
     result = CliRunner().invoke(app, ["--config", str(config_file), "doctor"])
     assert result.exit_code == 1
-    assert "PROBLEM  stripe  http://127.0.0.1:9 can't be reached" in result.stdout
-    assert "\n                 -> check the network" in result.stdout
+    # In columns, as wide as the longest word in them.
+    problem = (
+        r"^(PROBLEM  stripe +)http://127\.0\.0\.1:9 can't be reached.*\n( +)-> check the network"
+    )
+    found = re.search(problem, result.stdout, re.MULTILINE)
+    assert found, result.stdout
+    assert len(found[1]) == len(found[2])
     assert "ok       store" in result.stdout
     as_json = CliRunner().invoke(app, ["--config", str(config_file), "doctor", "--json"])
     assert as_json.exit_code == 1

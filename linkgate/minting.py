@@ -23,7 +23,7 @@ from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
 
-#: Longer than any person waits: a holder that is still at work must not lose the lease.
+#: Longer than any person waits: a holder still at work must not lose it.
 LEASE_MARGIN_SECONDS = 5.0
 #: Parameters that come from the link alone, and that a session does without.
 _OF_THE_PERSON = frozenset({"customer", "customer_email"})
@@ -101,6 +101,12 @@ class Mint:
                 log.warning("link %s: minting without %s: %s", link.id, error.param, error)
                 link, claim = replace(link, customer=None), replace(claim, bare=True)
             entry = await self._store.links.enter(link, None, claim)
+            await self._note_reuse(link, visit, entry)
+
+    async def _note_reuse(self, link: Link, visit: Visit, entry: Entry) -> None:
+        # Only a visit's first entry is written down together with what came of it.
+        if entry.gate is Entered.REUSE and entry.session:
+            await self._store.links.note(link.id, visit.id, f"reused {entry.session.id}")
 
     async def _proceed(
         self,
@@ -133,8 +139,7 @@ class Mint:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
             entry = await self._store.links.enter(link, None, claim)
             if entry.gate is not Entered.WAIT:
-                if entry.gate is Entered.REUSE and entry.session:
-                    await self._store.links.note(link.id, visit.id, f"reused {entry.session.id}")
+                await self._note_reuse(link, visit, entry)
                 return entry
             pause = min(pause * 1.5, _LONGEST_POLL)
         raise DestinationBusy("another visit of this link has been minting all the while")

@@ -109,7 +109,7 @@ return answer
 _NOTE = """
 local function note(visits, id, outcome)
     if id == '' then return end
-    for index, entry in ipairs(redis.call('LRANGE', visits, 0, 49)) do
+    for index, entry in ipairs(redis.call('LRANGE', visits, 0, -1)) do
         local first = string.find(entry, '\\t', 1, true)
         local second = first and string.find(entry, '\\t', first + 1, true)
         if second and string.find(entry, id, second, true) then

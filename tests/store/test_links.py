@@ -235,6 +235,18 @@ async def test_events_at_the_same_moment_lose_nothing(links: Links) -> None:
     assert row.fields["done"] == "paid"
 
 
+async def test_an_outcome_finds_its_visit_behind_a_storm_of_others(connection: Connection) -> None:
+    links = Links(connection, visits_kept=100, retention_s=3600)
+    await links.enter(LINK, visit("v1"), claim("v1"))
+    for n in range(60):
+        await links.enter(LINK, visit(f"storm-{n}"), None)
+    assert await links.settle(LINK, "v1", SESSION, "v1")
+    row = await links.read(LINK.id)
+    assert row
+    outcomes = {kept["id"]: kept["outcome"] for kept in row.visits}
+    assert outcomes["v1"] == f"minted {SESSION.id}"
+
+
 async def test_a_webhook_before_the_answer_is_not_overwritten(links: Links) -> None:
     await links.enter(LINK, visit("v1"), claim("v1"))
     paid = replace(SESSION, state=SessionState.PAID)

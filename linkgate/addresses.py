@@ -13,13 +13,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 # Not ip_address.is_private: that takes documentation's ranges in, and leaves carriers' NAT out.
-_PRIVATE = tuple(
-    ip_network(text)
-    for text in (
-        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
-        *("100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"),
-    )
-)
+_PRIVATE: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+for _text in (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+    *("100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"),
+):
+    _network = ip_network(_text)
+    _PRIVATE[_network.version].append((int(_network[0]), int(_network[-1])))
 
 
 class TrustedProxies:
@@ -124,9 +124,10 @@ def normalise(address: str) -> str:
 def is_private(address: str) -> bool:
     """Whether an address is this machine's or a private network's (RFC 1918, 4193, 3927, 6598)."""
     parsed = _parse(address)
-    return parsed is not None and any(
-        parsed.version == network.version and parsed in network for network in _PRIVATE
-    )
+    if parsed is None:
+        return False
+    number = int(parsed)
+    return any(first <= number <= last for first, last in _PRIVATE[parsed.version])
 
 
 @lru_cache(maxsize=16_384)
@@ -135,10 +136,7 @@ def neighbourhood(address: str) -> str:
 
     Only for counting within seconds; what is stored for longer is `truncate`d.
     """
-    parsed = _parse(address)
-    if parsed is None:
-        return ""
-    return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+    return _cut(address, 24, 64)
 
 
 @lru_cache(maxsize=16_384)
@@ -147,12 +145,21 @@ def truncate(address: str) -> str:
 
     Law: nothing personal is stored. 256 neighbours, or one site's 65,536 networks, are no person.
     """
+    return _cut(address, 24, 48)
+
+
+def _cut(address: str, of_4: int, of_6: int) -> str:
+    # What str(ip_network(...)) would be, in a fifth of the time.
     parsed = _parse(address)
     if parsed is None:
         return ""
-    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+    bits = of_4 if parsed.version == 4 else of_6
+    rest = parsed.max_prefixlen - bits
+    return f"{type(parsed)(int(parsed) >> rest << rest)}/{bits}"
 
 
+# Each of the above asks for the same address in turn.
+@lru_cache(maxsize=16_384)
 def _parse(text: str) -> Address | None:
     bare = text.strip().strip('"')[:64]
     if bare.startswith("["):

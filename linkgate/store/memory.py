@@ -18,29 +18,35 @@ from linkgate.store.connect import Connection, Script
 #: Sightings kept for a link or a network: far above any threshold of the rules.
 SIGHTINGS_KEPT = 64
 
-# KEYS: seen, decoy. ARGV: sighting ('' leaves none), seconds kept, how many, seconds that a decoy
-# counts ('' if none was opened).
-# Returns {now, when a decoy was opened or 0, sighting, its time, sighting, its time, ...}
+# KEYS: seen, decoy; of a link, of a network, or of both. ARGV: 1 seconds kept, 2 how many, 3 for how
+# many seconds a decoy counts ('' if none was opened), then each pair's sighting ('' for none).
+# Returns {now, {when a decoy was opened or 0, sighting, its time, sighting, its time, ...}, ...}
 _SIGHT = Script(
     "sight",
     """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local since = now - tonumber(ARGV[2]) * 1000
--- From the future: another server's clock, before a failover.
-local known = redis.call('ZREVRANGEBYSCORE', KEYS[1], now, '(' .. since, 'WITHSCORES', 'LIMIT', 0,
-    tonumber(ARGV[3]))
-local answer = {now, tonumber(redis.call('GET', KEYS[2]) or 0)}
-for _, part in ipairs(known) do answer[#answer + 1] = part end
-if ARGV[1] ~= '' then
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', since)
-    -- Or they would be the newest, and push out those that count.
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
-    redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
-    redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -tonumber(ARGV[3]) - 1)
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
+local since, most = now - tonumber(ARGV[1]) * 1000, tonumber(ARGV[2])
+local answer = {now}
+for pair = 1, #KEYS / 2 do
+    local seen, decoy, sighting = KEYS[2 * pair - 1], KEYS[2 * pair], ARGV[3 + pair]
+    -- From the future: another server's clock, before a failover.
+    local known = redis.call('ZREVRANGEBYSCORE', seen, now, '(' .. since, 'WITHSCORES', 'LIMIT', 0,
+        most)
+    table.insert(known, 1, tonumber(redis.call('GET', decoy) or 0))
+    answer[#answer + 1] = known
+    if sighting ~= '' then
+        if #known > 1 then
+            redis.call('ZREMRANGEBYSCORE', seen, '-inf', since)
+            redis.call('ZREMRANGEBYRANK', seen, 0, -most)
+        end
+        -- Or they would be the newest, and push out those that count.
+        redis.call('ZREMRANGEBYSCORE', seen, '(' .. now, '+inf')
+        redis.call('ZADD', seen, 'NX', now, sighting)
+        redis.call('EXPIRE', seen, ARGV[1])
+    end
+    if ARGV[3] ~= '' then redis.call('SET', decoy, now, 'EX', ARGV[3]) end
 end
-if ARGV[4] ~= '' then redis.call('SET', KEYS[2], now, 'EX', ARGV[4]) end
 return answer
 """,
 )
@@ -81,23 +87,27 @@ class Memory:
         the address as having opened one.
         """
         agent = f"{zlib.crc32(user_agent.encode('utf-8', 'replace')):x}"
-        kept = (math.ceil(keep_seconds), SIGHTINGS_KEPT, math.ceil(decoy_seconds) if decoy else "")
-        at_link = self._connection.script(
-            _SIGHT,
-            [keys.seen(link), keys.decoy(link)],
-            [f"{visit} {source.network} {source.address} {agent}" if leave else "", *kept],
-        )
+        kept = [math.ceil(keep_seconds), SIGHTINGS_KEPT, math.ceil(decoy_seconds) if decoy else ""]
+        names = [keys.seen(link), keys.decoy(link)]
+        sighting = f"{visit} {source.network} {source.address} {agent}" if leave else ""
         if not source.network:
-            link_decoy, seen = _told(await at_link)
+            now, of_link = await self._connection.script(_SIGHT, names, [*kept, sighting])
+            link_decoy, seen = _told(now, of_link)
             return History(_at_link(visit, link, source, agent, seen), link_decoy=link_decoy)
-        from_network = self._connection.script(
-            _SIGHT,
-            [keys.network(source.network), keys.address_decoy(source.network, source.address)],
-            [f"{visit} {link} {source.address} {agent}" if leave else "", *kept],
-        )
-        of_link, of_network = await asyncio.gather(at_link, from_network)
-        link_decoy, seen = _told(of_link)
-        address_decoy, around = _told(of_network)
+        others = [keys.network(source.network), keys.address_decoy(source.network, source.address)]
+        other = f"{visit} {link} {source.address} {agent}" if leave else ""
+        if self._connection.is_cluster:  # the two are in two slots
+            (now, of_link), (then, of_network) = await asyncio.gather(
+                self._connection.script(_SIGHT, names, [*kept, sighting]),
+                self._connection.script(_SIGHT, others, [*kept, other]),
+            )
+        else:
+            now, of_link, of_network = await self._connection.script(
+                _SIGHT, [*names, *others], [*kept, sighting, other]
+            )
+            then = now
+        link_decoy, seen = _told(now, of_link)
+        address_decoy, around = _told(then, of_network)
         return History(
             _at_link(visit, link, source, agent, seen),
             _from_network(link, source, agent, around),
@@ -109,12 +119,12 @@ class Memory:
 _Seen = Iterable[tuple[list[str], float]]
 
 
-def _told(answer: Sequence[Any]) -> tuple[float | None, _Seen]:
+def _told(now: int, answer: Sequence[Any]) -> tuple[float | None, _Seen]:
     """Return the decoy's age and the sightings with theirs, in seconds."""
-    now, decoyed = int(answer[0]), int(answer[1])
+    decoyed = int(answer[0])
     # A decoy's time ahead of this clock was set by another server's, before a failover.
     decoy_age = (now - decoyed) / 1000 if 0 < decoyed <= now else None
-    pairs = zip(answer[2::2], answer[3::2], strict=True)
+    pairs = zip(answer[1::2], answer[2::2], strict=True)
     seen = ((text.split(" "), (now - float(at)) / 1000) for text, at in pairs)
     # A gateway of another version, beside this one for a while, may write other sightings.
     return decoy_age, ((parts, age) for parts, age in seen if len(parts) == 4)

@@ -129,7 +129,7 @@ class CampaignSettings(Model):
     sent_at: Instant | None = Field(
         default=None, description="When the e-mail goes out, unless a link says otherwise"
     )
-    scan_minutes: Annotated[float, Field(ge=0, le=1440)] | None = Field(
+    scan_minutes: Annotated[int, Field(ge=0, le=1440)] | None = Field(
         default=None,
         description="How long after sending scanners are expected, and everybody is asked to press "
         "the button; the configuration's default if null",

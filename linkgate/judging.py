@@ -121,7 +121,7 @@ class Judge:
                 visit=visit,
                 link=link.id,
                 source=self._source(signals.address) if signals.address_known else UNKNOWN,
-                user_agent=signals.user_agent,
+                browser=_looks(signals),
                 keep_seconds=self._keep_seconds,
                 decoy_seconds=self._decoy_seconds,
                 leave=signals.press is None and not signals.decoy,
@@ -153,3 +153,18 @@ class Judge:
     def _name_source(self, address: str) -> Source:
         network = self._keyring.pseudonym(neighbourhood(address))
         return Source(network, self._keyring.pseudonym(address))
+
+
+def _looks(signals: Signals) -> str:
+    # Everybody with the same Chrome on the same system has the same user agent: their languages and
+    # the rest tell at least some of them apart.
+    return "\n".join(
+        (
+            signals.user_agent,
+            signals.accept,
+            signals.accept_language,
+            signals.accept_encoding,
+            signals.sec_ch_ua,
+            signals.sec_ch_ua_platform,
+        )
+    )

@@ -8,14 +8,18 @@ dies.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from linkgate.campaigns import Policy
-from linkgate.detection import Doubt
+from linkgate.decision import Action, lets_through
+from linkgate.detection import Doubt, Verdict
 from linkgate.errors import StoreUnavailable
 from linkgate.minting import Mint
 from linkgate.payments import SessionState
+from linkgate.record import reconsider
 from linkgate.store import Store
 from linkgate.store.doubts import (
     LONGEST_DELAY_MS,
@@ -23,7 +27,7 @@ from linkgate.store.doubts import (
     Disowned,
     Doubtful,
     Doubts,
-    TakenBack,
+    DoubtStore,
 )
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,57 @@ SIDE_BY_SIDE = 10
 PATIENT_TRIES = 7
 
 
+#: Doubts that could not be written down, because the store was away.
+MOST_UNWRITTEN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What late evidence did to a visit. `session` is the one it was sent to, and that has to go if
+    nobody else was; `unsettled` says that the visit's mint is still under way.
+    """
+
+    campaign: str
+    visit: str
+    changes: tuple[tuple[str, str], ...]
+    session: str = ""
+    unsettled: bool = False
+
+
+async def take_back(
+    store: DoubtStore,
+    doubtful: Doubtful,
+    at: float,
+    policy_of: Callable[[str], Awaitable[Policy]],
+) -> TakenBack | None:
+    """Work late evidence into a recorded visit; None if the visit isn't recorded.
+
+    The visit's session goes if the campaign's policy would not have let it through.
+    """
+    while True:
+        found = await store.find(doubtful.link, doubtful.visit)
+        if found is None:
+            return None
+        minted = doubtful.closes and found.decision == Action.MINT
+        policy = await policy_of(found.campaign) if minted else None
+
+        def closes(verdict: Verdict, policy: Policy | None = policy) -> bool:
+            return policy is not None and not lets_through(policy, verdict)
+
+        after = reconsider(found.kept, doubtful.evidence, at, closes)
+        if after != found.kept and not await store.rewrite(found, after):
+            continue
+        changes = after.get("changes", ())
+        taken = TakenBack(
+            found.campaign, doubtful.visit, tuple((c["from"], c["to"]) for c in changes)
+        )
+        if not any(change.get("closing") for change in changes):
+            return taken
+        how, _, session = found.outcome.partition(" ")
+        known = session if how in {"minted", "reused"} else ""
+        return replace(taken, session=known, unsettled=not found.outcome)
+
+
 class Reconsidering:
     """Works doubts off in the background. Belongs to one event loop."""
 
@@ -49,6 +104,7 @@ class Reconsidering:
         self._mint = mint
         self._clock = clock
         self._noted = asyncio.Event()
+        self._unwritten: deque[Doubts] = deque(maxlen=MOST_UNWRITTEN)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,7 +121,7 @@ class Reconsidering:
     async def note(self, visit: str, doubts: Iterable[Doubt], now: float) -> None:
         """Write down what the visit with this id told about earlier ones.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, and writes it down when the store is back.
         """
         visits = tuple(
             Doubtful(
@@ -75,10 +131,16 @@ class Reconsidering:
                 doubt.evidence.points_to,
                 doubt.evidence.reason,
                 doubt.evidence.kind,
+                doubt.closes,
             )
             for doubt in doubts
         )
-        await self._store.doubts.put([Doubts(visit, now, visits)], delay_ms=FIRST_LOOK_MS)
+        found = Doubts(visit, now, visits)
+        try:
+            await self._store.doubts.put([found], delay_ms=FIRST_LOOK_MS)
+        except StoreUnavailable:
+            self._unwritten.append(found)
+            raise
         self._noted.set()
 
     async def _run(self) -> None:
@@ -103,6 +165,13 @@ class Reconsidering:
 
     async def work(self) -> int:
         """Work off what is due now; returns how many doubts were looked at."""
+        while self._unwritten:
+            found = self._unwritten.popleft()
+            try:
+                await self._store.doubts.put([found], delay_ms=0)
+            except StoreUnavailable:
+                self._unwritten.appendleft(found)
+                raise
         due = await self._store.doubts.take(AT_ONCE)
         turns = asyncio.Semaphore(SIDE_BY_SIDE)
 
@@ -141,9 +210,9 @@ class Reconsidering:
         left: list[Doubtful] = []
         taken: list[tuple[Doubtful, TakenBack]] = []
         for doubtful in doubts.visits:
-            done = await self._store.doubts.take_back(doubtful, doubts.at, self._policy)
+            done = await take_back(self._store.doubts, doubtful, doubts.at, self._policy)
             if done is not None:
-                await self._store.doubts.recount(done)
+                await self._store.doubts.recount(done.campaign, done.visit, done.changes)
                 taken.append((doubtful, done))
             # Not recorded yet, or minting still: what it mints is closed when that ends, but for a
             # Stripe that doesn't answer then.
@@ -151,7 +220,7 @@ class Reconsidering:
                 left.append(doubtful)
         # After all of them: a session goes when nobody is left who was sent to it.
         for doubtful, done in taken:
-            if done.session and not await self._close(doubtful.link, done.session, patient):
+            if done.session and not await self._close(doubtful.link, done, patient):
                 left.append(doubtful)
         return tuple(left)
 
@@ -159,10 +228,12 @@ class Reconsidering:
         campaign = await self._store.campaigns.get(slug) if slug else None
         return campaign.policy if campaign else Policy.ADAPTIVE
 
-    async def _close(self, link: str, session_id: str, patient: bool) -> bool:
+    async def _close(self, link: str, done: TakenBack, patient: bool) -> bool:
+        session_id = done.session
         disowned = await self._store.doubts.disown(link, session_id, patient=patient)
         if disowned is not Disowned.YES:
             return disowned is Disowned.KEPT
+        await self._store.doubts.count_once(done.campaign, "sessions.taken_back", session_id)
         row = await self._store.links.read(link)
         now = self._clock()
         for session in row.sessions if row else ():

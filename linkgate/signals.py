@@ -14,7 +14,9 @@ from linkgate.addresses import TrustedProxies, is_private, normalise, through
 USER_AGENT_LIMIT = 512
 HEADER_LIMIT = 256
 COOKIE_LIMIT = 4096
+#: So much of a purpose header is looked at for the words that make a prefetch of a visit.
 PURPOSE_LIMIT = 8192
+_PURPOSES = ("prefetch", "prerender", "preview")
 
 
 class Press(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +119,8 @@ _WANTED: dict[bytes, tuple[str, int]] = {
         b"host",
     )
 }
+#: The name of every header that is kept -> the field of Signals that keeps it.
+HEADER_FIELDS = {name.decode(): field for name, (field, _) in _WANTED.items()}
 _CHAINS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
 
 
@@ -145,11 +149,12 @@ def gather(
         if wanted is not None:
             field, limit = wanted
             text = value[:limit].decode("latin-1")
+            if limit == PURPOSE_LIMIT:
+                text = _purpose(text)
             if field not in found:
                 found[field] = text
             elif text != found[field]:  # a proxy that repeats a header changes nothing
-                joint = "; " if field == "cookie" else ", "
-                found[field] = f"{found[field]}{joint}{text}"[: 2 * limit]
+                found[field] = _joined(field, found[field], text, limit)
         elif trusted and name in _CHAINS:
             # Each line continues the one before (RFC 9110, 5.3): a visitor who sends a line of his
             # own must not push out the one that the proxy added below it.
@@ -168,6 +173,21 @@ def gather(
         scan_seconds=scan_seconds,
         **found,
     )
+
+
+def _purpose(text: str) -> str:
+    """A purpose header without what nobody asks for, so that a long one costs no memory."""
+    if len(text) <= HEADER_LIMIT:
+        return text
+    return " ".join(word for word in _PURPOSES if word in text.lower())
+
+
+def _joined(field: str, first: str, second: str, limit: int) -> str:
+    if field == "cookie":
+        return f"{first}; {second}"[: 2 * limit]
+    if limit == PURPOSE_LIMIT:
+        return _purpose(f"{first}, {second}")
+    return f"{first}, {second}"[:limit]
 
 
 def _is_own(address: str, peer: str, proxies: TrustedProxies) -> bool:

@@ -554,13 +554,14 @@ async def assert_all_is_done(stack: Stack, links: Sequence[Link]) -> None:
         "decisions.mint": 2,
         "decisions.interstitial": 1,
         "sessions.minted": 2,
+        "sessions.taken_back": 2,
     }
 
 
 STEPS = [
     *(("doubts", name, 1) for name in ("take", "strike_out")),
-    *(("doubts", name, n) for name in ("take_back", "_rewrite", "recount") for n in (1, 2)),
-    *(("doubts", "disown", n) for n in (1, 2)),
+    *(("doubts", name, n) for name in ("find", "rewrite", "recount") for n in (1, 2)),
+    *(("doubts", name, n) for name in ("disown", "count_once") for n in (1, 2)),
     *(("mint", "close_one", n) for n in (1, 2)),
     *(("links", "hear", n) for n in (1, 2)),
     *(("links", "read", n) for n in (1, 2)),

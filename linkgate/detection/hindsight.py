@@ -15,20 +15,24 @@ from linkgate.signals import Signals
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Late evidence about one earlier visit."""
+    """Late evidence about one earlier visit. `closes` says whether it is enough to take a session
+    away as well.
+    """
 
     sighting: Sighting
     evidence: Evidence
+    closes: bool = True
 
 
 def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt, ...]:
     """Return what this visit, judged now, changes about those that are remembered.
 
-    Only what one machine must have done is taken back: visits with the same user agent, from the
-    same address or network. People behind one address differ in their browsers; and a session that
-    is taken back by mistake stands in a person's way. A decoy, which no person opens, taints its
-    link whoever came. A twin takes nothing back: a double click opens two tabs, and both have to
-    work. A press taints nothing: its page came just before it.
+    Only what looks like one machine is taken back: the same browser, down to its languages and
+    hints, at the same address; for a session taken by mistake stands in a person's way. Within a
+    network, where a carrier may have many people with the same telephone, the verdict changes and
+    the session stays. A decoy, which no person opens, taints its link whoever came. A twin takes
+    nothing back: a double click opens two tabs, and both have to work. A press taints nothing: its
+    page came just before it.
     """
     if signals.press is not None:
         return ()
@@ -40,15 +44,19 @@ def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt
 def _decoy(history: History, limits: Limits) -> Iterable[Doubt]:
     # Who came after an earlier hit was judged by it, and who came before was doubted by it: a decoy
     # that is hammered on costs nothing more.
-    if history.link_decoy is None:
+    if not _counts(history.link_decoy, limits):
         for sighting in within(history.link, limits.decoy_before_seconds):
             reason = f"the link's decoy was opened {sighting.age:.2g} s later"
             yield Doubt(sighting, _automated("decoy-link", reason))
-    if history.address_decoy is None:
+    if not _counts(history.address_decoy, limits):
         for sighting in within(history.network, limits.decoy_before_seconds):
-            if sighting.same_address and sighting.same_agent:
+            if sighting.same_address and sighting.same_browser:
                 reason = f"its address opened a decoy {sighting.age:.2g} s later"
                 yield Doubt(sighting, _automated("decoy-address", reason))
+
+
+def _counts(age: float | None, limits: Limits) -> bool:
+    return age is not None and age <= limits.decoy_seconds
 
 
 def _automated(rule: str, reason: str) -> Evidence:
@@ -60,9 +68,9 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
     at_address = tuple(s for s in everywhere if s.same_address)
     in_network = tuple(s for s in everywhere if s.same_network)
     others = {sighting.link for sighting in history.network}
-    for rule, whence, sightings, limit in (
-        ("burst-address", "address", at_address, limits.burst_links),
-        ("burst-network", "network", in_network, limits.burst_network_links),
+    for rule, whence, sightings, limit, closes in (
+        ("burst-address", "address", at_address, limits.burst_links, True),
+        ("burst-network", "network", in_network, limits.burst_network_links, False),
     ):
         near = within(sightings, limits.burst_seconds)
         if len(others & {sighting.link for sighting in near}) < limit - 1:
@@ -74,8 +82,8 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
         seconds = f"{limits.burst_seconds:g} s"
         reason = f"it was the beginning of {limit} links from one {whence} within {seconds}"
         for sighting in near:
-            if sighting.same_agent:
-                yield Doubt(sighting, Evidence(rule, Standing.SUSPECT, reason))
+            if sighting.same_browser:
+                yield Doubt(sighting, Evidence(rule, Standing.SUSPECT, reason), closes)
 
 
 def _saw_a_burst(one: Sighting, sightings: Iterable[Sighting], limit: int, seconds: float) -> bool:

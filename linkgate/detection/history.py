@@ -16,7 +16,7 @@ class Sighting:
     age: float
     same_network: bool = False
     same_address: bool = False
-    same_agent: bool = False
+    same_browser: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,14 @@ def by_hand(scene: Scene) -> bool:
     return press is not None and press.ran and press.pressed and press.trusted and not press.driven
 
 
+def after_reading(scene: Scene) -> bool:
+    """Whether a press without script came no sooner than a person without JavaScript presses."""
+    press = _press(scene)
+    if press is None or press.ran or press.second or press.dwell is None:
+        return False
+    return press.dwell >= scene.limits.dwell_seconds
+
+
 def second_control(scene: Scene) -> Finding | None:
     """The form was sent by its second button, which no person sees, reaches or hears.
 
@@ -82,17 +90,21 @@ def unseen(scene: Scene) -> Finding | None:
 
 def too_fast(scene: Scene) -> Finding | None:
     """The form was sent before a person could have read the page: `Limits.press_seconds` of it in
-    sight, half a second as it comes.
+    sight, half a second as it comes. The challenge's signed time says the most that it can have
+    been, whatever the page's script says.
 
     Source: a person's simple reaction alone takes 0.2 to 0.3 seconds, before the pointer moves; a
     driven browser presses at once. Wrong about people: about someone whose pointer waits where
     the button appears, or the second click of a double one.
     """
     press = _press(scene)
-    limit = scene.limits.press_seconds
-    if press is None or not 0 < press.visible < limit:
+    if press is None or not press.ran or press.visible <= 0:
         return None
-    reason = f"the page was in sight for {press.visible:.2f} seconds before the press"
+    limit = scene.limits.press_seconds
+    seen = press.visible if press.dwell is None else min(press.visible, press.dwell)
+    if seen >= limit:
+        return None
+    reason = f"the page was in sight for {seen:.2f} seconds before the press"
     return automated(f"{reason}, and {limit:g} are the least", Kind.SCANNER)
 
 

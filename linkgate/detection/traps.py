@@ -1,7 +1,7 @@
 """What only a machine falls into."""
 
 from linkgate.detection.declared import automated, suspect
-from linkgate.detection.pressing import by_hand
+from linkgate.detection.pressing import after_reading, by_hand
 from linkgate.detection.rules import Finding, Scene
 from linkgate.detection.verdict import Kind
 
@@ -24,7 +24,11 @@ def decoy_link(scene: Scene) -> Finding | None:
     yes, about whoever opens the e-mail in the minute in which it is scanned: a press by hand is
     therefore only suspect, and goes through.
     """
-    return _after(scene, scene.history.link_decoy, "the link's decoy was opened")
+    found = _after(scene, scene.history.link_decoy, "the link's decoy was opened")
+    if found is None or not by_hand(scene):
+        return found
+    # No scanner has been seen pressing with real input.
+    return suspect(found.reason)
 
 
 def decoy_address(scene: Scene) -> Finding | None:
@@ -32,14 +36,17 @@ def decoy_address(scene: Scene) -> Finding | None:
 
     Source: after a filtered click, Paminga discards the same address for 15 minutes; a minute here,
     because people share addresses with scanners. Wrong about people: yes, behind one address with
-    a scanner: a press by hand is therefore only suspect, and goes through.
+    a scanner: a press by hand, and one without script by someone who has read, is therefore only
+    suspect, and goes through.
     """
-    return _after(scene, scene.history.address_decoy, "its address opened a decoy")
+    found = _after(scene, scene.history.address_decoy, "its address opened a decoy")
+    # Behind such an address the next decoy is never far: nobody may have to wait for the last one.
+    if found is None or not (by_hand(scene) or after_reading(scene)):
+        return found
+    return suspect(found.reason)
 
 
 def _after(scene: Scene, age: float | None, what: str) -> Finding | None:
     if age is None or age > scene.limits.decoy_seconds or scene.signals.decoy:
         return None
-    reason = f"{what} {age:.2g} s earlier"
-    # No scanner has been seen pressing with real input; people do share a scanner's address.
-    return suspect(reason) if by_hand(scene) else automated(reason, Kind.SCANNER)
+    return automated(f"{what} {age:.2g} s earlier", Kind.SCANNER)

@@ -90,7 +90,7 @@ class Campaigns:
         done = await self._connection.script(
             _PUT,
             [keys.campaign(campaign.slug), keys.trouble(campaign.slug)],
-            [replaces.revision if replaces else 0, campaign.model_dump_json()],
+            [replaces.revision if replaces else 0, _dump(campaign)],
         )
         if not done and replaces is None:
             raise Conflict(f"there is a campaign {campaign.slug!r} already")
@@ -110,7 +110,7 @@ class Campaigns:
             for slug in slugs:
                 pipeline.get(keys.campaign(slug))
             texts = await pipeline.execute() if slugs else []
-        return [Campaign.model_validate_json(text) for text in texts if text]
+        return [_load(text) for text in texts if text]
 
     async def counts(self, slug: str) -> dict[str, int]:
         """Return what was counted for a campaign so far."""
@@ -133,8 +133,18 @@ class Campaigns:
     async def _load(self, slug: str) -> Campaign | None:
         async with self._connection.guard() as client:
             text = await client.get(keys.campaign(slug))
-        campaign = Campaign.model_validate_json(text) if text else None
+        campaign = _load(text) if text else None
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[slug] = _Cached(campaign, self._monotonic())
         return campaign
+
+
+def _dump(campaign: Campaign) -> str:
+    # A field that is left at nothing is left out: an older version beside this one needn't know it.
+    return campaign.model_dump_json(exclude_none=True)
+
+
+def _load(text: str | bytes) -> Campaign:
+    # What a newer version added is passed over; only what people write is held to the fields.
+    return Campaign.model_validate_json(text, extra="ignore")

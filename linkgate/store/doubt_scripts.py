@@ -89,18 +89,33 @@ return 0
 DISOWN = Script(
     "disown session",
     """
-local answer = 1
+local answer, known = 1, false
 for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
     local decision, outcome, body = string.match(line, '^([^\\t]*)\\t([^\\t]*)\\t(.*)$')
+    -- Who reused a session came after the one that minted it, and stands before it in the list.
+    known = known or outcome == 'minted ' .. ARGV[1]
     if decision == 'mint' and not string.find(body, '"closing":true', 1, true) then
         if outcome == 'minted ' .. ARGV[1] or outcome == 'reused ' .. ARGV[1] then return 0 end
         if outcome == '' and ARGV[3] == '1' then answer = 2 end
     end
 end
+-- A storm has pushed out who was sent there: it may be a person.
+if not known then return 0 end
 if redis.call('HGET', KEYS[1], 'current') == ARGV[1] then
     redis.call('HSET', KEYS[1], 'current_revision', ARGV[2])
 end
 return answer
+""",
+)
+
+# KEYS: counters, recounted. ARGV: seconds kept, counter
+COUNT_ONCE = Script(
+    "count once",
+    """
+if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[1]) then
+    redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
+end
+return 1
 """,
 )
 

@@ -7,17 +7,14 @@ process goes on where it stopped.
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
 
 import msgspec
 
-from linkgate.campaigns import Policy
-from linkgate.decision import Action, lets_through
-from linkgate.detection import Authority, Evidence, Kind, Standing, Verdict
-from linkgate.record import reconsider
+from linkgate.detection import Authority, Evidence, Kind, Standing
 from linkgate.store import doubt_scripts as scripts
 from linkgate.store import keys
 from linkgate.store.connect import Connection
@@ -46,6 +43,8 @@ class Doubtful(msgspec.Struct, frozen=True):
     points_to: str
     reason: str
     kind: str | None = None
+    #: Whether a session goes that the visit was sent to.
+    closes: bool = True
 
     @property
     def evidence(self) -> Evidence:
@@ -69,16 +68,15 @@ class Doubts(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
-    """What late evidence did to a visit. `session` is the one it was sent to, and that has to go if
-    nobody else was; `unsettled` says that the visit's mint is still under way.
-    """
+class Recorded:
+    """A visit as it stands in its link's list."""
 
+    link: str
     campaign: str
-    visit: str
-    changes: tuple[tuple[str, str], ...]
-    session: str
-    unsettled: bool = False
+    decision: str
+    outcome: str
+    kept: Mapping[str, Any]
+    line: str
 
 
 class Disowned(IntEnum):
@@ -146,44 +144,27 @@ class DoubtStore:
         async with self._connection.guard() as client:
             return await client.hlen(keys.DOUBTS)
 
-    async def take_back(
-        self, doubtful: Doubtful, at: float, policy_of: Callable[[str], Awaitable[Policy]]
-    ) -> TakenBack | None:
-        """Work late evidence into a recorded visit; None if the visit isn't recorded.
+    async def find(self, link: str, visit: str) -> Recorded | None:
+        """Return a visit as it is recorded; None if it isn't."""
+        async with self._connection.guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.hget(keys.link(link), "campaign")
+            pipeline.lrange(keys.visits(link), 0, -1)
+            campaign, lines = await pipeline.execute()
+        for line in lines:
+            if visit in line:
+                decision, outcome, body = line.split("\t", 2)
+                kept = json.loads(body)
+                if kept.get("id") == visit:
+                    return Recorded(link, campaign or "", decision, outcome, kept, line)
+        return None
 
-        The visit's session goes if the campaign's policy would not have let it through.
-        """
-        while True:
-            async with self._connection.guard() as client:
-                pipeline = client.pipeline(transaction=False)
-                pipeline.hget(keys.link(doubtful.link), "campaign")
-                pipeline.lrange(keys.visits(doubtful.link), 0, -1)
-                campaign, lines = await pipeline.execute()
-            found = _find(lines, doubtful.visit)
-            if found is None:
-                return None
-            line, decision, outcome, kept = found
-            slug = campaign or ""
-            policy = await policy_of(slug) if decision == Action.MINT else None
-
-            def closes(verdict: Verdict, policy: Policy | None = policy) -> bool:
-                return policy is not None and not lets_through(policy, verdict)
-
-            after = reconsider(kept, doubtful.evidence, at, closes)
-            body = msgspec.json.encode(after).decode()
-            if after == kept or await self._rewrite(doubtful.link, line, decision, outcome, body):
-                changes = tuple((c["from"], c["to"]) for c in after.get("changes", ()))
-                if not any(change.get("closing") for change in after.get("changes", ())):
-                    return TakenBack(slug, doubtful.visit, changes, "")
-                return TakenBack(
-                    slug, doubtful.visit, changes, _session(outcome), unsettled=not outcome
-                )
-
-    async def _rewrite(self, link: str, line: str, decision: str, outcome: str, body: str) -> bool:
-        new = f"{decision}\t{outcome}\t{body}"
-        return bool(
-            await self._connection.script(scripts.REWRITE, [keys.visits(link)], [line, new])
-        )
+    async def rewrite(self, recorded: Recorded, after: Mapping[str, Any]) -> bool:
+        """Put `after` in a visit's place; False if it has changed since it was found."""
+        body = msgspec.json.encode(after).decode()
+        new = f"{recorded.decision}\t{recorded.outcome}\t{body}"
+        names = [keys.visits(recorded.link)]
+        return bool(await self._connection.script(scripts.REWRITE, names, [recorded.line, new]))
 
     async def disown(self, link: str, session: str, *, patient: bool = False) -> Disowned:
         """Let nobody use a session again, unless somebody is there who wasn't taken back.
@@ -196,33 +177,23 @@ class DoubtStore:
             await self._connection.script(scripts.DISOWN, names, [session, NOT_AGAIN, how])
         )
 
-    async def recount(self, taken: TakenBack) -> None:
+    async def recount(self, campaign: str, visit: str, changes: Sequence[tuple[str, str]]) -> None:
         """Let the counters follow the changes of a visit's verdict, each change once."""
-        if not (taken.changes and taken.campaign):
+        if not (changes and campaign):
             return
-        slug = taken.campaign
-        names = [keys.recounted(slug, taken.visit, n) for n in range(len(taken.changes))]
+        names = [keys.recounted(campaign, visit, n) for n in range(len(changes))]
         await self._connection.script(
             scripts.RECOUNT,
-            [keys.counters(slug), *names],
-            [_COUNTED_SECONDS, *(part for change in taken.changes for part in change)],
+            [keys.counters(campaign), *names],
+            [_COUNTED_SECONDS, *(part for change in changes for part in change)],
         )
+
+    async def count_once(self, campaign: str, counter: str, what: str) -> None:
+        """Add one to a campaign's counter for `what`, however often this is repeated."""
+        if campaign:
+            names = [keys.counters(campaign), keys.recounted(campaign, what, 0)]
+            await self._connection.script(scripts.COUNT_ONCE, names, [_COUNTED_SECONDS, counter])
 
 
 def _dump(doubts: Doubts) -> str:
     return msgspec.json.encode(doubts).decode()
-
-
-def _session(outcome: str) -> str:
-    how, _, session = outcome.partition(" ")
-    return session if how in {"minted", "reused"} else ""
-
-
-def _find(lines: Sequence[str], visit: str) -> tuple[str, str, str, dict[str, Any]] | None:
-    for line in lines:
-        if visit in line:
-            decision, outcome, body = line.split("\t", 2)
-            kept = json.loads(body)
-            if kept.get("id") == visit:
-                return line, decision, outcome, kept
-    return None

@@ -72,9 +72,9 @@ def counted(slug: str, process: str) -> str:
     return f"lg:counted:{{{slug}}}:{process}"
 
 
-def recounted(slug: str, visit: str, change: int) -> str:
-    """String: set once a change of a visit's verdict has been counted, for some hours."""
-    return f"lg:recounted:{{{slug}}}:{visit}:{change}"
+def recounted(slug: str, what: str, change: int) -> str:
+    """String: set once a change of a visit's verdict, or a session's end, has been counted."""
+    return f"lg:recounted:{{{slug}}}:{what}:{change}"
 
 
 def trouble(slug: str) -> str:

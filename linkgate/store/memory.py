@@ -18,9 +18,9 @@ from linkgate.store.connect import Connection, Script
 #: Sightings kept for a link or a network: far above any threshold of the rules.
 SIGHTINGS_KEPT = 64
 
-# KEYS: seen, decoy; of a link, of a network, or of both. ARGV: 1 seconds kept, 2 how many, 3 for how
-# many seconds a decoy counts ('' if none was opened), then each pair's sighting ('' for none).
-# Returns {now, {when a decoy was opened or 0, sighting, its time, sighting, its time, ...}, ...}
+# KEYS: seen, decoy; of a link, of a network, or of both. ARGV: 1 seconds kept, 2 how many, 3 for
+# how many seconds a decoy counts ('' if none was opened), 4 the visit, then each pair's sighting
+# ('' for none). Returns {now, {when a decoy was opened and by whom, sighting, its time, ...}, ...}
 _SIGHT = Script(
     "sight",
     """
@@ -29,11 +29,11 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local since, most = now - tonumber(ARGV[1]) * 1000, tonumber(ARGV[2])
 local answer = {now}
 for pair = 1, #KEYS / 2 do
-    local seen, decoy, sighting = KEYS[2 * pair - 1], KEYS[2 * pair], ARGV[3 + pair]
+    local seen, decoy, sighting = KEYS[2 * pair - 1], KEYS[2 * pair], ARGV[4 + pair]
     -- From the future: another server's clock, before a failover.
     local known = redis.call('ZREVRANGEBYSCORE', seen, now, '(' .. since, 'WITHSCORES', 'LIMIT', 0,
         most)
-    table.insert(known, 1, tonumber(redis.call('GET', decoy) or 0))
+    table.insert(known, 1, redis.call('GET', decoy) or '')
     answer[#answer + 1] = known
     if sighting ~= '' then
         if #known > 1 then
@@ -45,7 +45,7 @@ for pair = 1, #KEYS / 2 do
         redis.call('ZADD', seen, 'NX', now, sighting)
         redis.call('EXPIRE', seen, ARGV[1])
     end
-    if ARGV[3] ~= '' then redis.call('SET', decoy, now, 'EX', ARGV[3]) end
+    if ARGV[3] ~= '' then redis.call('SET', decoy, now .. ' ' .. ARGV[4], 'EX', ARGV[3]) end
 end
 return answer
 """,
@@ -75,7 +75,7 @@ class Memory:
         visit: str,
         link: str,
         source: Source,
-        user_agent: str,
+        browser: str,
         keep_seconds: float,
         decoy_seconds: float,
         leave: bool = True,
@@ -83,19 +83,20 @@ class Memory:
     ) -> History:
         """Return what is remembered, and leave this visit's sighting for those that follow.
 
-        `leave` is False for a visit that must not count against others; `decoy` marks the link and
-        the address as having opened one.
+        `browser` is whatever tells one browser from another. `leave` is False for a visit that must
+        not count against others; `decoy` marks the link and the address as having opened one.
         """
-        agent = f"{zlib.crc32(user_agent.encode('utf-8', 'replace')):x}"
-        kept = [math.ceil(keep_seconds), SIGHTINGS_KEPT, math.ceil(decoy_seconds) if decoy else ""]
+        browser = f"{zlib.crc32(browser.encode('utf-8', 'replace')):x}"
+        mark = math.ceil(decoy_seconds) if decoy else ""
+        kept = [math.ceil(keep_seconds), SIGHTINGS_KEPT, mark, visit]
         names = [keys.seen(link), keys.decoy(link)]
-        sighting = f"{visit} {source.network} {source.address} {agent}" if leave else ""
+        sighting = f"{visit} {source.network} {source.address} {browser}" if leave else ""
         if not source.network:
             now, of_link = await self._connection.script(_SIGHT, names, [*kept, sighting])
-            link_decoy, seen = _told(now, of_link)
-            return History(_at_link(visit, link, source, agent, seen), link_decoy=link_decoy)
+            link_decoy, seen = _told(visit, now, of_link)
+            return History(_at_link(visit, link, source, browser, seen), link_decoy=link_decoy)
         others = [keys.network(source.network), keys.address_decoy(source.network, source.address)]
-        other = f"{visit} {link} {source.address} {agent}" if leave else ""
+        other = f"{visit} {link} {source.address} {browser}" if leave else ""
         if self._connection.is_cluster:  # the two are in two slots
             (now, of_link), (then, of_network) = await asyncio.gather(
                 self._connection.script(_SIGHT, names, [*kept, sighting]),
@@ -106,11 +107,11 @@ class Memory:
                 _SIGHT, [*names, *others], [*kept, sighting, other]
             )
             then = now
-        link_decoy, seen = _told(now, of_link)
-        address_decoy, around = _told(then, of_network)
+        link_decoy, seen = _told(visit, now, of_link)
+        address_decoy, around = _told(visit, then, of_network)
         return History(
-            _at_link(visit, link, source, agent, seen),
-            _from_network(link, source, agent, around),
+            _at_link(visit, link, source, browser, seen),
+            _from_network(link, source, browser, around),
             link_decoy,
             address_decoy,
         )
@@ -119,11 +120,14 @@ class Memory:
 _Seen = Iterable[tuple[list[str], float]]
 
 
-def _told(now: int, answer: Sequence[Any]) -> tuple[float | None, _Seen]:
+def _told(visit: str, now: int, answer: Sequence[Any]) -> tuple[float | None, _Seen]:
     """Return the decoy's age and the sightings with theirs, in seconds."""
-    decoyed = int(answer[0])
-    # A decoy's time ahead of this clock was set by another server's, before a failover.
-    decoy_age = (now - decoyed) / 1000 if 0 < decoyed <= now else None
+    at, _, by = answer[0].partition(" ")
+    decoyed = int(at or 0)
+    # A decoy's time ahead of this clock was set by another server's, before a failover. A call that
+    # was repeated finds its own mark.
+    known = 0 < decoyed <= now and by != visit
+    decoy_age = (now - decoyed) / 1000 if known else None
     pairs = zip(answer[1::2], answer[2::2], strict=True)
     seen = ((text.split(" "), (now - float(at)) / 1000) for text, at in pairs)
     # A gateway of another version, beside this one for a while, may write other sightings.
@@ -131,7 +135,7 @@ def _told(now: int, answer: Sequence[Any]) -> tuple[float | None, _Seen]:
 
 
 def _at_link(
-    visit: str, link: str, source: Source, agent: str, seen: _Seen
+    visit: str, link: str, source: Source, browser: str, seen: _Seen
 ) -> tuple[Sighting, ...]:
     return tuple(
         Sighting(
@@ -140,15 +144,15 @@ def _at_link(
             age,
             same_network=bool(network) and network == source.network,
             same_address=bool(address) and address == source.address,
-            same_agent=its_agent == agent,
+            same_browser=its_browser == browser,
         )
-        for (other, network, address, its_agent), age in seen
+        for (other, network, address, its_browser), age in seen
         # A call that was repeated finds itself.
         if other != visit
     )
 
 
-def _from_network(link: str, source: Source, agent: str, seen: _Seen) -> tuple[Sighting, ...]:
+def _from_network(link: str, source: Source, browser: str, seen: _Seen) -> tuple[Sighting, ...]:
     return tuple(
         Sighting(
             other,
@@ -156,8 +160,8 @@ def _from_network(link: str, source: Source, agent: str, seen: _Seen) -> tuple[S
             age,
             same_network=True,
             same_address=address == source.address,
-            same_agent=its_agent == agent,
+            same_browser=its_browser == browser,
         )
-        for (other, its_link, address, its_agent), age in seen
+        for (other, its_link, address, its_browser), age in seen
         if its_link != link
     )

@@ -53,9 +53,12 @@ def test_law_every_person_gets_in_with_a_press_by_hand(case: Case, policy: Polic
 
 @pytest.mark.parametrize("case", THE_PEOPLE, ids=title)
 def test_law_every_person_gets_in_without_script(case: Case) -> None:
-    if {"link_decoy", "address_decoy"} & set(case.get("history", ())):
-        pytest.skip("with a decoy just opened, only a press by hand is believed")
     pressed = {**case, "press": {"dwell": 3.0}}
+    if "link_decoy" in case.get("history", ()):
+        # In the minute after the link's own decoy, only a press by hand is believed (ADR 0012).
+        assert decided(pressed, Policy.ADAPTIVE).action is Action.INTERSTITIAL
+        later = {name: value for name, value in case["history"].items() if name != "link_decoy"}
+        pressed["history"] = later
     assert judged(pressed).value is not Standing.AUTOMATED, judged(pressed).evidence
     assert decided(pressed, Policy.ADAPTIVE).action is Action.MINT
 

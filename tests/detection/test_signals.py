@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkgate.addresses import TrustedProxies, is_private, neighbourhood, normalise, truncate
+from linkgate.detection import prefetching
 from linkgate.signals import COOKIE_LIMIT, HEADER_LIMIT, USER_AGENT_LIMIT, Signals, gather
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:aa::/48", "192.0.2.1"])
@@ -47,8 +48,24 @@ def test_a_second_line_hides_nothing(name: str, lines: list[bytes], joined: str)
 
 
 def test_a_purpose_is_not_cut_before_its_word() -> None:
-    signals = read([(b"sec-purpose", b"x" * 300 + b";prefetch")])
-    assert signals.sec_purpose.endswith(";prefetch")
+    for said in (b"x" * 300 + b";prefetch", b"x" * 8000 + b" PreRender"):
+        assert prefetching(read([(b"sec-purpose", said)]))
+        assert prefetching(read([(b"purpose", b"x" * 300), (b"purpose", said)]))
+
+
+def test_hostile_headers_cost_little_memory() -> None:
+    names = [
+        b"sec-purpose",
+        b"purpose",
+        b"x-purpose",
+        b"x-moz",
+        b"user-agent",
+        b"accept",
+        b"sec-ch-ua",
+    ]
+    signals = read([(name, letter * 9000) for name in names for letter in (b"a", b"b")])
+    kept = [getattr(signals, name.decode().replace("-", "_")) for name in names]
+    assert sum(map(len, kept)) <= USER_AGENT_LIMIT + 6 * HEADER_LIMIT
 
 
 def test_values_are_clamped() -> None:

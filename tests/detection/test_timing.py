@@ -24,12 +24,12 @@ from tests.detection.scenes import NOW, scene
 
 BY_HAND = Press(dwell=3.0, ran=True, pressed=True, trusted=True, visible=2.0)
 SUBMITTED = Press(dwell=3.0, ran=True)
-OLDER = Sighting("v1", "lnk_a", 0.4, same_network=True, same_address=True, same_agent=True)
+OLDER = Sighting("v1", "lnk_a", 0.4, same_network=True, same_address=True, same_browser=True)
 
 
 def others(count: int, age: float = 0.4, **same: bool) -> tuple[Sighting, ...]:
     """Return sightings of so many other links, each a little older than the one before."""
-    source = {"same_network": True, "same_address": True, "same_agent": True, **same}
+    source = {"same_network": True, "same_address": True, "same_browser": True, **same}
     return tuple(Sighting(f"v{n}", f"lnk_{n}", age + n / 100, **source) for n in range(count))
 
 
@@ -132,10 +132,23 @@ AFTER_DECOY = [
 
 
 @pytest.mark.parametrize(("rule", "history"), AFTER_DECOY)
-@pytest.mark.parametrize("press", [None, SUBMITTED, Press(dwell=9.0)])
+@pytest.mark.parametrize(
+    "press", [None, SUBMITTED, Press(dwell=0.2), Press(), Press(dwell=9.0, second=True)]
+)
 def test_after_a_decoy_a_visit_is_automated(rule, history: History, press: Press | None) -> None:  # type: ignore[no-untyped-def]
     found = rule(scene(Signals(press=press), history))
     assert (found.points_to, found.kind) == (Standing.AUTOMATED, Kind.SCANNER)
+
+
+@pytest.mark.parametrize("press", [Press(dwell=9.0), Press(dwell=1.0)])
+def test_who_reads_without_script_behind_a_scanners_address_goes_through(press: Press) -> None:
+    found = traps.decoy_address(scene(Signals(press=press), History(address_decoy=5.0)))
+    assert found is not None
+    assert found.points_to is Standing.SUSPECT
+    # The link's own decoy says more, and its minute passes.
+    found = traps.decoy_link(scene(Signals(press=press), History(link_decoy=5.0)))
+    assert found is not None
+    assert found.points_to is Standing.AUTOMATED
 
 
 @pytest.mark.parametrize(("rule", "history"), AFTER_DECOY)
@@ -229,8 +242,21 @@ def test_a_decoy_takes_back_its_links_visits_whoever_came() -> None:
 
 def test_a_decoy_takes_back_the_same_machines_visits_to_other_links() -> None:
     assert doubted(Signals(decoy=True), History(network=others(1))) == [("v0", "decoy-address")]
-    for same in ({"same_address": False}, {"same_agent": False}):
+    for same in ({"same_address": False}, {"same_browser": False}):
         assert doubted(Signals(decoy=True), History(network=others(1, **same))) == []
+
+
+def test_a_decoy_of_long_ago_holds_nothing_up_that_a_shadow_remembers_for_longer() -> None:
+    stale = History(link=(OLDER,), network=others(1), link_decoy=61.0, address_decoy=61.0)
+    assert len(doubted(Signals(decoy=True), stale)) == 2
+
+
+def test_a_networks_burst_takes_no_session() -> None:
+    def closes(history: History) -> set[bool]:
+        return {doubt.closes for doubt in hindsight(Signals(), history, Limits())}
+
+    assert closes(History(network=others(4, same_address=False))) == {False}
+    assert closes(History(network=others(2))) == {True}
 
 
 def test_a_press_takes_nothing_back() -> None:

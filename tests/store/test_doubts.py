@@ -11,6 +11,7 @@ import pytest
 
 from linkgate.campaigns import Policy
 from linkgate.payments import Session, SessionState
+from linkgate.reconsidering import TakenBack, take_back
 from linkgate.store import doubt_scripts, doubts, keys
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection, Script
@@ -21,7 +22,6 @@ from linkgate.store.doubts import (
     Doubtful,
     Doubts,
     DoubtStore,
-    TakenBack,
 )
 from linkgate.store.links import Claim, Entered, Links, Settled, Visit
 from linkgate.tokens import Link
@@ -215,7 +215,7 @@ class TestWaiting:
 class TestTakingBack:
     async def test_a_person_turns_out_a_scanner(self, store: DoubtStore, links: Links) -> None:
         await mint(links)
-        taken = await store.take_back(decoyed(), NOW + 3.5, adaptive)
+        taken = await take_back(store, decoyed(), NOW + 3.5, adaptive)
         assert taken == TakenBack("spring", "v1", (("human", "scanner"),), "cs_1")
         after = await kept(links, "v1")
         assert (after["verdict"], after["kind"], after["outcome"]) == (
@@ -239,30 +239,30 @@ class TestTakingBack:
         self, store: DoubtStore, links: Links
     ) -> None:
         await mint(links)
-        first = await store.take_back(decoyed(), NOW + 3, adaptive)
+        first = await take_back(store, decoyed(), NOW + 3, adaptive)
         once = await kept(links, "v1")
-        assert await store.take_back(decoyed(), NOW + 9, adaptive) == first
+        assert await take_back(store, decoyed(), NOW + 9, adaptive) == first
         assert await kept(links, "v1") == once
 
     async def test_two_kinds_of_evidence_are_two_changes(
         self, store: DoubtStore, links: Links
     ) -> None:
         await mint(links)
-        await store.take_back(hurried(), NOW + 2, adaptive)
-        taken = await store.take_back(decoyed(), NOW + 3, adaptive)
+        await take_back(store, hurried(), NOW + 2, adaptive)
+        taken = await take_back(store, decoyed(), NOW + 3, adaptive)
         assert taken
         assert taken.changes == (("human", "suspect"), ("suspect", "scanner"))
         # The other way round the weaker adds to the evidence, and to nothing else.
-        again = await store.take_back(hurried(), NOW + 4, adaptive)
+        again = await take_back(store, hurried(), NOW + 4, adaptive)
         assert again == taken
 
     async def test_where_everybody_is_let_in_a_suspect_keeps_the_session(
         self, store: DoubtStore, links: Links
     ) -> None:
         await mint(links)
-        taken = await store.take_back(hurried(), NOW + 2, direct)
+        taken = await take_back(store, hurried(), NOW + 2, direct)
         assert taken == TakenBack("spring", "v1", (("human", "suspect"),), "")
-        taken = await store.take_back(decoyed(), NOW + 2, direct)
+        taken = await take_back(store, decoyed(), NOW + 2, direct)
         assert taken
         assert taken.session == "cs_1"
 
@@ -272,7 +272,7 @@ class TestTakingBack:
     ) -> None:
         await mint(links, **own)
         before = await kept(links, "v1")
-        assert await store.take_back(decoyed(), NOW, adaptive) == TakenBack("spring", "v1", (), "")
+        assert await take_back(store, decoyed(), NOW, adaptive) == TakenBack("spring", "v1", (), "")
         assert await kept(links, "v1") == before
 
     async def test_one_that_was_sent_to_the_session_of_another_is_told_with_it(
@@ -280,7 +280,7 @@ class TestTakingBack:
     ) -> None:
         await mint(links)
         await reuse(links, "v2")
-        taken = await store.take_back(decoyed("v2"), NOW, adaptive)
+        taken = await take_back(store, decoyed("v2"), NOW, adaptive)
         assert taken
         assert (taken.session, taken.unsettled) == ("cs_1", False)
 
@@ -288,20 +288,20 @@ class TestTakingBack:
         self, store: DoubtStore, links: Links
     ) -> None:
         await links.enter(LINK, visit("v1", "interstitial", verdict="suspect", evidence=[]), None)
-        taken = await store.take_back(decoyed(), NOW, adaptive)
+        taken = await take_back(store, decoyed(), NOW, adaptive)
         assert taken == TakenBack("spring", "v1", (("suspect", "scanner"),), "")
 
     async def test_one_that_is_minting_still_is_told_when_it_settles(
         self, store: DoubtStore, links: Links
     ) -> None:
         await links.enter(LINK, visit("v1"), Claim("v1", 10_000, 60_000, 1))
-        taken = await store.take_back(decoyed(), NOW, adaptive)
+        taken = await take_back(store, decoyed(), NOW, adaptive)
         assert taken
         assert (taken.session, taken.unsettled) == ("", True)
         assert await links.settle(LINK, "v1", SESSION, "v1", revision=1) is Settled.TAKEN_BACK
         entry = await links.enter(LINK, visit("v2"), Claim("v2", 10_000, 60_000, 1))
         assert (entry.gate, entry.session) == (Entered.CLAIMED, SESSION)
-        taken = await store.take_back(decoyed(), NOW, adaptive)
+        taken = await take_back(store, decoyed(), NOW, adaptive)
         assert taken
         assert (taken.session, taken.unsettled) == ("cs_1", False)
 
@@ -314,19 +314,19 @@ class TestTakingBack:
         )
         assert await links.settle(LINK, claim.owner, SESSION, "v1", revision=1) is Settled.DONE
         assert await store.disown(LINK.id, "cs_1") is Disowned.KEPT
-        taken = await store.take_back(decoyed(), NOW, adaptive)
+        taken = await take_back(store, decoyed(), NOW, adaptive)
         assert taken
         assert taken.session == "cs_1"
         assert (await kept(links, "v1"))["user_agent"] == agent
         assert await store.disown(LINK.id, "cs_1") is Disowned.YES
 
     async def test_a_visit_that_is_not_there(self, store: DoubtStore, links: Links) -> None:
-        assert await store.take_back(decoyed(), NOW, adaptive) is None
+        assert await take_back(store, decoyed(), NOW, adaptive) is None
         await mint(links)
-        assert await store.take_back(decoyed("v"), NOW, adaptive) is None
+        assert await take_back(store, decoyed("v"), NOW, adaptive) is None
         # Its name in another's user agent is not the visit.
         await reuse(links, "v2", user_agent="v3")
-        assert await store.take_back(decoyed("v3"), NOW, adaptive) is None
+        assert await take_back(store, decoyed("v3"), NOW, adaptive) is None
 
     async def test_all_at_once_are_one_change(self, store: DoubtStore, links: Links) -> None:
         await mint(links)
@@ -334,7 +334,7 @@ class TestTakingBack:
             await reuse(links, f"v{number}")
         said = await asyncio.gather(
             *(
-                store.take_back(each(f"v{number}"), NOW + 1, adaptive)
+                take_back(store, each(f"v{number}"), NOW + 1, adaptive)
                 for number in range(1, 8)
                 for each in (decoyed, hurried, decoyed)
             ),
@@ -360,7 +360,7 @@ class TestTakingBack:
                 await links.settle(LINK, "v1", SESSION, "v1", revision=1)
             return Policy.ADAPTIVE
 
-        taken = await store.take_back(decoyed(), NOW, settling)
+        taken = await take_back(store, decoyed(), NOW, settling)
         assert taken
         assert (taken.session, taken.unsettled) == ("cs_1", False)
         assert (await kept(links, "v1"))["outcome"] == "minted cs_1"
@@ -371,7 +371,7 @@ class TestDisowning:
         self, store: DoubtStore, links: Links
     ) -> None:
         await mint(links)
-        await store.take_back(decoyed(), NOW, adaptive)
+        await take_back(store, decoyed(), NOW, adaptive)
         assert await store.disown(LINK.id, "cs_1") is Disowned.YES
         assert await store.disown(LINK.id, "cs_1") is Disowned.YES
         entry = await links.enter(LINK, visit("v2"), Claim("v2", 10_000, 60_000, 1))
@@ -385,10 +385,10 @@ class TestDisowning:
         await reuse(links, "v2")
         await reuse(links, "v3")
         for name in {"v1", "v2", "v3"} - {last}:
-            await store.take_back(decoyed(name), NOW, adaptive)
+            await take_back(store, decoyed(name), NOW, adaptive)
             assert await store.disown(LINK.id, "cs_1") is Disowned.KEPT
         await reuse(links, "v4", method="POST")
-        await store.take_back(decoyed(last), NOW, adaptive)
+        await take_back(store, decoyed(last), NOW, adaptive)
         assert await store.disown(LINK.id, "cs_1") is Disowned.KEPT
         # And then it is used again, as ever.
         await reuse(links, "v5")
@@ -402,7 +402,7 @@ class TestDisowning:
         assert (await links.enter(LINK, visit("v2"), claim)).gate is Entered.WAIT
         assert await links.settle(LINK, "v1", SESSION, "v1", revision=1) is Settled.DONE
         assert (await links.enter(LINK, None, claim)).gate is Entered.REUSE
-        await store.take_back(decoyed(), NOW, adaptive)
+        await take_back(store, decoyed(), NOW, adaptive)
         assert await store.disown(LINK.id, "cs_1", patient=True) is Disowned.NOT_YET
         # Nobody else gets it meanwhile.
         entry = await links.enter(LINK, None, Claim("v3", 10_000, 60_000, 1))
@@ -415,13 +415,13 @@ class TestDisowning:
     ) -> None:
         await mint(links)
         await links.enter(LINK, visit("v2"), None)
-        await store.take_back(decoyed(), NOW, adaptive)
+        await take_back(store, decoyed(), NOW, adaptive)
         assert await store.disown(LINK.id, "cs_1", patient=True) is Disowned.NOT_YET
         assert await store.disown(LINK.id, "cs_1") is Disowned.YES
 
     async def test_a_newer_session_is_left_alone(self, store: DoubtStore, links: Links) -> None:
         await mint(links)
-        await store.take_back(decoyed(), NOW, adaptive)
+        await take_back(store, decoyed(), NOW, adaptive)
         entry = await links.enter(LINK, visit("v2"), Claim("v2", 10_000, 0, 1))
         second = Session("cs_2", "https://pay/2", SessionState.OPEN, entry.attempt, NOW, NOW + 1800)
         assert await links.settle(LINK, "v2", second, "v2", revision=1) is Settled.DONE
@@ -432,7 +432,7 @@ class TestDisowning:
         self, store: DoubtStore, connection: Connection
     ) -> None:
         await store.disown(LINK.id, "cs_1")
-        assert await store.take_back(decoyed(), NOW, adaptive) is None
+        assert await take_back(store, decoyed(), NOW, adaptive) is None
         assert await connection.client.exists(keys.link(LINK.id)) == 0
         assert await connection.client.exists(keys.visits(LINK.id)) == 0
 
@@ -444,8 +444,13 @@ class TestRecounting:
         await connection.client.hset(keys.counters("spring"), mapping={"visits.human": 3})
         first = TakenBack("spring", "v1", (("human", "suspect"),), "")
         then = TakenBack("spring", "v1", (("human", "suspect"), ("suspect", "scanner")), "cs_1")
-        await asyncio.gather(*(store.recount(each) for each in (first, then, first, then)))
-        await store.recount(TakenBack("spring", "v2", (("human", "scanner"),), "cs_1"))
+        await asyncio.gather(
+            *(
+                store.recount(each.campaign, each.visit, each.changes)
+                for each in (first, then, first, then)
+            )
+        )
+        await store.recount("spring", "v2", (("human", "scanner"),))
         counts = await Campaigns(connection).counts("spring")
         assert counts == {
             "visits.human": 1,
@@ -457,13 +462,13 @@ class TestRecounting:
     async def test_nothing_is_counted_where_nothing_changed(
         self, store: DoubtStore, connection: Connection
     ) -> None:
-        await store.recount(TakenBack("spring", "v1", (), ""))
-        await store.recount(TakenBack("", "v1", (("human", "scanner"),), ""))
+        await store.recount("spring", "v1", ())
+        await store.recount("", "v1", (("human", "scanner"),))
         assert [key async for key in connection.client.scan_iter("*")] == []
 
     async def test_that_it_was_counted_is_known_for_longer_than_a_doubt_waits(
         self, store: DoubtStore, connection: Connection
     ) -> None:
-        await store.recount(TakenBack("spring", "v1", (("human", "scanner"),), ""))
+        await store.recount("spring", "v1", (("human", "scanner"),))
         ttl = await connection.client.ttl(keys.recounted("spring", "v1", 0))
         assert doubts.STALE_SECONDS + 3600 < ttl <= doubts.STALE_SECONDS + 2 * 3600

@@ -41,7 +41,7 @@ class Visits:
                 "visit": f"v{self._count}",
                 "link": link,
                 "source": source(where) if isinstance(where, str) else where,
-                "user_agent": agent,
+                "browser": agent,
                 "keep_seconds": 10,
                 "decoy_seconds": 60,
                 **more,
@@ -84,7 +84,7 @@ async def test_a_visit_finds_those_before_it_and_never_itself(sight: Visits) -> 
 
 
 @pytest.mark.parametrize(
-    ("where", "agent", "network", "address", "same_agent"),
+    ("where", "agent", "network", "address", "same_browser"),
     [
         (HERE, "Chrome", True, True, True),
         (HERE, "Firefox", True, True, False),
@@ -93,16 +93,20 @@ async def test_a_visit_finds_those_before_it_and_never_itself(sight: Visits) -> 
     ],
 )
 async def test_sources_are_compared(
-    sight: Visits, where: str, agent: str, network: bool, address: bool, same_agent: bool
+    sight: Visits, where: str, agent: str, network: bool, address: bool, same_browser: bool
 ) -> None:
     await sight("l1")
     [twin] = (await sight("l1", where, agent)).link
-    assert (twin.same_network, twin.same_address, twin.same_agent) == (network, address, same_agent)
+    assert (twin.same_network, twin.same_address, twin.same_browser) == (
+        network,
+        address,
+        same_browser,
+    )
     around = [s for s in (await sight("l2", where, agent)).network if s.visit == "v1"]
     assert bool(around) is network
     for sighting in around:
         assert sighting.same_network
-        assert (sighting.same_address, sighting.same_agent) == (address, same_agent)
+        assert (sighting.same_address, sighting.same_browser) == (address, same_browser)
 
 
 async def test_an_ipv6_visitor_is_known_by_the_64_before_his_address(sight: Visits) -> None:
@@ -265,14 +269,14 @@ async def test_two_gateways_remember_together(connection: Connection) -> None:
     await one("l1", visit="a")
     await other("l2", visit="b", agent="Firefox")
     history = await one("l3", visit="c")
-    assert {(s.visit, s.same_agent) for s in history.network} == {("a", True), ("b", False)}
+    assert {(s.visit, s.same_browser) for s in history.network} == {("a", True), ("b", False)}
 
 
 async def test_a_user_agent_is_any_text_at_all(sight: Visits) -> None:
     for odd in ("", " ", "a b\tc", "\ud800", "é" * 500, "\x00"):
         await sight(f"l{odd!r}", agent=odd)
         [twin] = (await sight(f"l{odd!r}", agent=odd)).link
-        assert twin.same_agent
+        assert twin.same_browser
 
 
 async def test_an_outage_is_told() -> None:

@@ -45,7 +45,7 @@ def plain_navigation(shape: Shape, agent: UserAgent) -> Finding | None:
 
 
 def known_device(scene: Scene) -> Finding | None:
-    """The browser carries the signed cookie that an earlier press by hand gave it.
+    """The browser carries the signed cookie that an earlier press gave it.
 
     Source: linkgate itself; the cookie can't be made up. Wrong about people: it speaks for them;
     whoever copies a browser's cookies copies this one too.

@@ -1,17 +1,21 @@
-"""Addresses: whose they are behind trusted proxies, and what of them may be kept.
+"""Addresses: whose they are behind trusted proxies, what networks hold them, what may be kept.
 
-Everything here is total: junk is the empty string, never an error.
+Whatever is asked of an address is total: junk is the empty string, never an error.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Generic, TypeVar
 
 CHAIN_LIMIT = 2048
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+T = TypeVar("T")
 
+_MAPPED = IPv6Network("::ffff:0:0/96")
 # Not ip_address.is_private: that takes documentation's ranges in, and leaves carriers' NAT out.
 _PRIVATE: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
 for _text in (
@@ -20,6 +24,58 @@ for _text in (
 ):
     _network = ip_network(_text)
     _PRIVATE[_network.version].append((int(_network[0]), int(_network[-1])))
+
+
+def read_network(text: str) -> Network:
+    """A range of addresses, or one address as a range of its own; raises ValueError.
+
+    IPv4 in IPv6 clothing is undressed, as addresses are: no visitor would ever be in it.
+    """
+    network = ip_network(text.strip(), strict=False)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        first = int(network.network_address) - int(_MAPPED.network_address)
+        return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
+    return network
+
+
+class RangeMap(Generic[T]):
+    """Values by network, overlapping or not, found by one bisection.
+
+    Overlaps are cut when it is made: each piece of the address space knows all of its values.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Network, T]]) -> None:
+        edges: dict[int, dict[int, list[tuple[int, T]]]] = {4: {}, 6: {}}
+        for network, value in pairs:
+            by_edge = edges[network.version]
+            first, last = int(network.network_address), int(network.broadcast_address)
+            by_edge.setdefault(first, []).append((1, value))
+            by_edge.setdefault(last + 1, []).append((-1, value))
+        self._tables = {version: _pieces(by_edge) for version, by_edge in edges.items()}
+
+    def find(self, address: str) -> tuple[T, ...]:
+        """Return the values of every network that holds `address`, each once; of junk, none."""
+        parsed = _parse(address)
+        if parsed is None:
+            return ()
+        starts, values = self._tables[parsed.version]
+        return values[bisect_right(starts, int(parsed))]
+
+
+def _pieces(by_edge: Mapping[int, list[tuple[int, T]]]) -> tuple[list[int], list[tuple[T, ...]]]:
+    """The places where the values change, and the values from there on; before the first, none."""
+    starts: list[int] = []
+    values: list[tuple[T, ...]] = [()]
+    open_: dict[T, int] = {}
+    for edge in sorted(by_edge):
+        for step, value in by_edge[edge]:
+            open_[value] = open_.get(value, 0) + step
+        now = tuple(value for value, count in open_.items() if count > 0)
+        if now != values[-1]:
+            starts.append(edge)
+            values.append(now)
+        open_ = {value: count for value, count in open_.items() if count}
+    return starts, values
 
 
 class TrustedProxies:
@@ -32,28 +88,23 @@ class TrustedProxies:
         parsed: list[Network] = []
         for text in networks:
             try:
-                parsed.append(ip_network(text.strip(), strict=False))
+                parsed.append(read_network(text))
             except ValueError:
                 raise ValueError(
                     f"{text!r} is not a network; write it as 10.0.0.0/8 or 2001:db8::/32"
                 ) from None
-        self.networks = tuple(parsed)
+        self._any = bool(parsed)
+        ranges = RangeMap((network, True) for network in parsed)
         # Addresses of proxies repeat, so that the answer is kept; visitors' own addresses pass
         # through here once per visit, hence the bound.
-        self._trusts = lru_cache(maxsize=4096)(self._contains)
+        self._trusts = lru_cache(maxsize=4096)(lambda address: bool(ranges.find(address)))
 
     def __bool__(self) -> bool:
-        return bool(self.networks)
+        return self._any
 
     def trusts(self, address: str) -> bool:
         """Whether `address` (as `normalise` writes it) belongs to a trusted proxy."""
-        return bool(self.networks) and self._trusts(address)
-
-    def _contains(self, address: str) -> bool:
-        parsed = _parse(address)
-        return parsed is not None and any(
-            parsed.version == network.version and parsed in network for network in self.networks
-        )
+        return self._any and self._trusts(address)
 
 
 def through(

@@ -84,7 +84,7 @@ class TestThresholds:
             ("burst_seconds", 0.1, 60),
             ("burst_links", 2, 50),
             ("burst_network_links", 2, 50),
-            ("decoy_seconds", 1, 3600),
+            ("decoy_seconds", 1, 300),
             ("decoy_before_seconds", 0, 600),
             ("press_seconds", 0, 5),
             ("dwell_seconds", 0, 5),
@@ -214,7 +214,7 @@ class TestOwnRules:
             ({"zzzz": "x"}, ".zzzz", "there is no such setting; there are name, says, kind,"),
             ({"networks": []}, "", "has no condition; give it agent, header, networks or"),
             ({"kind": "scanner"}, "", "has a kind, which only a machine has; remove it, or say"),
-            ({"says": "automated"}, "", "would call people machines: a network alone, or what"),
+            ({"says": "automated"}, "", "would call people machines, such as Chrome that"),
         ],
     )
     def test_what_is_wrong_is_told_by_its_place_and_its_rules_name(

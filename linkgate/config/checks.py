@@ -5,13 +5,15 @@ is wrong and the mend, and never repeats a secret.
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from os import SEEK_END
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
+
+from linkgate.addresses import Network, read_network
 
 LOGO_MAX_BYTES = 100_000
 KEY_MIN_CHARACTERS = 32
@@ -114,14 +116,14 @@ def api_base(value: str) -> str:
     return base
 
 
-def proxy_range(value: Any) -> IPv4Network | IPv6Network:
+def proxy_range(value: Any) -> Network:
     """One proxy's address or range; a bare address means itself alone."""
-    if isinstance(value, IPv4Network | IPv6Network):
+    if isinstance(value, Network):
         return value
     if not isinstance(value, str):
         raise ValueError('must be text, like "10.0.0.0/8" or "127.0.0.1"')
     try:
-        network = ip_network(value.strip(), strict=False)
+        network = read_network(value)
     except ValueError:
         raise ValueError(
             'is not an address range; write it like "10.0.0.0/8", "127.0.0.1" or "fd00::/8"'

@@ -18,7 +18,8 @@ _DEFAULTS = Limits()
 TwinSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
 BurstSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
 BurstLinks = Annotated[Whole, Field(ge=2, le=50), About("number")]
-DecoySeconds = Annotated[Seconds, Field(ge=1, le=3600)]
+# A person without JavaScript, whose press can't be seen to be one by hand, waits it out.
+DecoySeconds = Annotated[Seconds, Field(ge=1, le=300)]
 DecoyBeforeSeconds = Annotated[Seconds, Field(ge=0, le=600)]
 # Longer than this, and people who know the page are taken for scripts.
 PressSeconds = Annotated[Seconds, Field(ge=0, le=5)]
@@ -54,40 +55,51 @@ class Detection(Section):
 
     twin_seconds: TwinSeconds = Field(
         default=_DEFAULTS.twin_seconds,
-        description="Two visits of one link within this time are a machine's, or a double click.",
+        description="A visit that comes within this time after another to the same link is "
+        "suspect, and gets the button.",
     )
     burst_seconds: BurstSeconds = Field(
         default=_DEFAULTS.burst_seconds,
-        description="The time within which several links from one place are a burst.",
+        description="Several links that are opened from one address or network within this time "
+        "are a burst; its visits are suspect, and get the button.",
     )
     burst_links: BurstLinks = Field(
         default=_DEFAULTS.burst_links,
-        description="How many different links from one address make a burst.",
+        description="So many different links from one address within burst_seconds are a burst; "
+        "its visits are suspect, and get the button.",
     )
     burst_network_links: BurstLinks = Field(
         default=_DEFAULTS.burst_network_links,
-        description="The same from one network (/24 or /64), where many people may be.",
+        description="So many different links from one network (/24 or /64), where many people may "
+        "be, within burst_seconds are a burst; its visits are suspect, and get the button.",
     )
     decoy_seconds: DecoySeconds = Field(
         default=_DEFAULTS.decoy_seconds,
-        description="How long the opening of a decoy counts against its link and its address.",
+        description="For so long after a decoy was opened, visits to its link and from the address "
+        "that opened it are automated, and get the button; at that link, a press without "
+        "JavaScript gets it again until the time is over.",
     )
     decoy_before_seconds: DecoyBeforeSeconds = Field(
         default=_DEFAULTS.decoy_before_seconds,
-        description="How far back it counts, against visits that came before it.",
+        description="Visits to a decoy's link, and from the address that opens it, that came "
+        "within this time before are found automated afterwards, and get the button when they come "
+        "again.",
     )
     press_seconds: PressSeconds = Field(
         default=_DEFAULTS.press_seconds,
-        description="A page that was visible for less than this was not read before the press.",
+        description="A press of the button on a page that was in sight for less than this is "
+        "automated, and gets the button again.",
     )
     dwell_seconds: PressSeconds = Field(
         default=_DEFAULTS.dwell_seconds,
-        description="The same without JavaScript, from when the page was made.",
+        description="A press without JavaScript that comes sooner than this after the page was "
+        "made is automated, and gets the button again.",
     )
     scan_minutes: Annotated[Whole, Field(ge=0, le=1440), About("minutes")] = Field(
         default=10,
-        description="How long after sending a link's visits are held for a scanner's, and people "
-        "press once. A campaign may say otherwise; 0 holds none.",
+        description="For so long after the e-mail was sent, when scanners are at work, a link's "
+        "visits are suspect, and get the button. A campaign may set its own; 0 switches the window "
+        "off.",
     )
     asn_database: Annotated[
         Annotated[Path, AfterValidator(checks.asn_database)] | None,
@@ -108,7 +120,8 @@ class Detection(Section):
     ] = Field(
         default=(),
         description="Rules of your own, each under a [[detection.rules]] heading; 100 at most. "
-        "They overrule linkgate's, but for HEAD, prefetch and decoys.",
+        "What they allow or call automated outranks what linkgate finds, but for HEAD, prefetch "
+        "and decoys.",
     )
     shadow: Annotated[
         Shadow | None,

@@ -13,9 +13,10 @@ from pydantic import (
     model_validator,
 )
 
+from linkgate.addresses import Network
 from linkgate.config import checks
 from linkgate.config.fields import About, Table
-from linkgate.detection.own import Network, OwnRule, Pattern, Says, read_header, read_network
+from linkgate.detection.own import OwnRule, Pattern, Says, read_header, read_network
 from linkgate.detection.verdict import Kind
 
 NETWORKS_FILE_MAX_BYTES = 5_000_000
@@ -94,10 +95,10 @@ class OwnRuleTable(Table):
         BeforeValidator(_lower),
         About("allow, suspect or automated", '"suspect"', "say allow, suspect or automated"),
     ] = Field(
-        description="`allow` lets the visit through as a person's, `suspect` asks for a press, "
-        "`automated` calls it a machine's, and needs an agent or a header to go by: people browse "
-        "through scanners' networks. Of rules that disagree, automated wins over suspect and "
-        "suspect over allow.",
+        description="`allow` lets the visit through as a person's, whatever linkgate finds; "
+        "`suspect` asks a person for a press; `automated` calls it a machine's, and needs an agent "
+        "or a header that people's browsers don't send. Of rules that disagree, automated wins "
+        "over allow, and allow over suspect.",
     )
     kind: Annotated[
         Annotated[Kind, BeforeValidator(_lower)] | None,

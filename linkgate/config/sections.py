@@ -1,6 +1,5 @@
 """Every setting, section by section; the reference and the example file are made from here."""
 
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from linkgate.addresses import Network
 from linkgate.config import checks
 from linkgate.config.detection import Detection
 from linkgate.config.fields import About, Days, Seconds, Section, Whole
@@ -57,7 +57,7 @@ class Server(Section):
     )
     trusted_proxies: Annotated[
         tuple[
-            Annotated[IPv4Network | IPv6Network, BeforeValidator(checks.proxy_range)],
+            Annotated[Network, BeforeValidator(checks.proxy_range)],
             ...,
         ],
         About("list of addresses or ranges", '["127.0.0.1/32", "10.0.0.0/8"]'),

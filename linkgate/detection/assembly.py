@@ -7,7 +7,7 @@ from typing import NamedTuple
 from linkgate.detection import RULES
 from linkgate.detection.history import Limits
 from linkgate.detection.networks import Networks
-from linkgate.detection.own import OwnRule, own_rule
+from linkgate.detection.own import OwnRule, own_rules
 from linkgate.detection.rules import Ruleset
 from linkgate.detection.verdict import Authority
 
@@ -35,9 +35,7 @@ def assemble(
     for name in off:
         check_off(name)
     rules = [rule for rule in RULES.rules if rule.name not in off]
-    return Ruleset(
-        [*rules, *map(own_rule, own)], limits or RULES.limits, networks or RULES.networks
-    )
+    return Ruleset([*rules, *own_rules(own)], limits or RULES.limits, networks or RULES.networks)
 
 
 def check_off(name: str) -> str:

@@ -4,19 +4,16 @@ The ranges and AS numbers are in data/networks.toml and data/asns.toml, each wit
 date. An AS number comes from whoever makes the `Networks`: reading a database is not the core's.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache, lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, Generic, TypeVar
+from ipaddress import ip_network
+from typing import Any
 
-from linkgate.addresses import Address, Network
+from linkgate.addresses import Network, RangeMap, normalise
 from linkgate.detection.tables import read_data
-
-T = TypeVar("T")
 
 # Some 4 MB. A visit asks twice, and a visitor comes again within minutes or not at all.
 ADDRESSES_KEPT = 16_384
@@ -46,43 +43,6 @@ class Holding:
     date: date
     networks: tuple[Network, ...] = ()
     numbers: tuple[int, ...] = ()
-
-
-class RangeMap(Generic[T]):
-    """Values by network, overlapping or not, found by one bisection.
-
-    Overlaps are cut when it is made: each piece of the address space knows all of its values.
-    """
-
-    def __init__(self, pairs: Iterable[tuple[Network, T]]) -> None:
-        edges: dict[int, dict[int, list[tuple[int, T]]]] = {4: {}, 6: {}}
-        for network, value in pairs:
-            by_edge = edges[network.version]
-            first, last = int(network.network_address), int(network.broadcast_address)
-            by_edge.setdefault(first, []).append((1, value))
-            by_edge.setdefault(last + 1, []).append((-1, value))
-        self._tables = {version: _pieces(by_edge) for version, by_edge in edges.items()}
-
-    def find(self, address: Address) -> tuple[T, ...]:
-        """Return the values of every network that holds `address`, each once."""
-        starts, values = self._tables[address.version]
-        return values[bisect_right(starts, int(address))]
-
-
-def _pieces(by_edge: Mapping[int, list[tuple[int, T]]]) -> tuple[list[int], list[tuple[T, ...]]]:
-    """The places where the values change, and the values from there on; before the first, none."""
-    starts: list[int] = []
-    values: list[tuple[T, ...]] = [()]
-    open_: dict[T, int] = {}
-    for edge in sorted(by_edge):
-        for step, value in by_edge[edge]:
-            open_[value] = open_.get(value, 0) + step
-        now = tuple(value for value, count in open_.items() if count > 0)
-        if now != values[-1]:
-            starts.append(edge)
-            values.append(now)
-        open_ = {value: count for value, count in open_.items() if count}
-    return starts, values
 
 
 @cache
@@ -135,13 +95,9 @@ class Networks:
         return self._owners(address) if address else ()
 
     def _find(self, address: str) -> tuple[Owner, ...]:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
+        if not normalise(address):
             return ()
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        owners = _owner_by_range().find(parsed)
+        owners = _owner_by_range().find(address)
         number = self._asn_of(address) if self._asn_of is not None else None
         owner = None if number is None else _owner_by_number().get(number)
         return owners if owner is None or owner in owners else (*owners, owner)

@@ -1,48 +1,33 @@
 """Rules of the operator's own: whom to let through, whom to ask, what to call a machine.
 
-They come from the configuration, carry the operator's authority, and are rules like any other from
-there on: all of them run, their order makes no difference, and their evidence is kept.
+They come from the configuration, and are rules like any other from there on: all of them run, their
+order makes no difference, and their evidence is kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-import msgspec
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from linkgate import addresses
+from linkgate.addresses import Network, RangeMap
 from linkgate.detection.agents import UserAgent
+from linkgate.detection.networks import ADDRESSES_KEPT
 from linkgate.detection.rules import Finding, HeaderRule, Rule, Scene, Shape, VisitRule
+from linkgate.detection.samples import LANGUAGES, SAMPLES
 from linkgate.detection.verdict import Authority, Kind, Standing
-from linkgate.signals import Signals
-
-Network = IPv4Network | IPv6Network
+from linkgate.signals import HEADER_FIELDS, Signals
 
 #: What the names of these rules begin with in evidence, so that no rule of linkgate's has one.
 PREFIX = "own:"
 PATTERN_LIMIT = 500
 
-# Every header that a visit's signals keep -> the field that keeps it.
-HEADERS = {
-    field.name.replace("_", "-"): field.name
-    for field in msgspec.structs.fields(Signals)
-    if field.type is str and field.name not in {"method", "address"}
-}
-
 _QUOTED = 80
-_MAPPED = IPv6Network("::ffff:0:0/96")
+_PLACES_KEPT = 4096
 # Two texts with no character in common: what is found in both is found in any.
 _UNLIKE = ("~" * 80, "Wq5 " * 20)
-# What people's browsers call themselves: what is found in all of these tells no machine.
-_BROWSERS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/140.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
-)
 
 
 class Says(StrEnum):
@@ -57,6 +42,12 @@ _POINTS_TO = {
     Says.ALLOW: Standing.HUMAN,
     Says.SUSPECT: Standing.SUSPECT,
     Says.AUTOMATED: Standing.AUTOMATED,
+}
+# Doubt outranks nothing: a press that was scripted stays scripted, whatever network it is from.
+_AUTHORITY = {
+    Says.ALLOW: Authority.OPERATOR,
+    Says.SUSPECT: Authority.RULE,
+    Says.AUTOMATED: Authority.OPERATOR,
 }
 
 
@@ -88,10 +79,6 @@ class Pattern:
     def found_in_anything(self) -> bool:
         """Whether any text but the empty one matches."""
         return all(map(self.found_in, _UNLIKE))
-
-    def found_in_browsers(self) -> bool:
-        """Whether it is part of what every browser calls itself."""
-        return all(map(self.found_in, _BROWSERS))
 
 
 def _compile(text: str) -> SchemaValidator:
@@ -126,6 +113,18 @@ class HeaderCondition:
         what = "the user agent" if self.name == "user-agent" else f"the header {self.name}"
         return f'{what} matches "{quoted}"'
 
+    def holds(self, headers: Shape | Signals) -> bool:
+        """Whether it is found in what was sent."""
+        return self.pattern.found_in(getattr(headers, self.field))
+
+    def may_hold(self, sample: Signals) -> bool:
+        """Whether it is found in what a person like this one may send."""
+        if self.field == "host":  # a person goes where the link leads, whatever its host is called
+            return True
+        if self.field == "accept_language":
+            return any(map(self.pattern.found_in, (sample.accept_language, *LANGUAGES)))
+        return self.holds(sample)
+
 
 def read_header(text: str) -> HeaderCondition:
     """Read `name: regular expression`; raises ValueError with the mend."""
@@ -133,58 +132,23 @@ def read_header(text: str) -> HeaderCondition:
     name = name.strip().lower()
     if not colon or not pattern.strip():
         raise ValueError('must be a name, a colon and what to look for, like "referer: example"')
-    if name not in HEADERS:
-        raise ValueError(f"names a header that is not kept; these are: {', '.join(HEADERS)}")
-    return HeaderCondition(name, HEADERS[name], Pattern(pattern.strip()))
+    if name not in HEADER_FIELDS:
+        raise ValueError(f"names a header that is not kept; these are: {', '.join(HEADER_FIELDS)}")
+    return HeaderCondition(name, HEADER_FIELDS[name], Pattern(pattern.strip()))
 
 
 def read_network(text: str) -> Network:
     """Read an address or a range of addresses; raises ValueError with the mend."""
     try:
-        network = ip_network(text.strip(), strict=False)
+        network = addresses.read_network(text)
     except ValueError:
         raise ValueError(
             'is not an address range; write it like "203.0.113.0/24", "203.0.113.7" or '
             '"2001:db8::/32"'
         ) from None
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
-        # Signals undress such addresses, so that the range has to be undressed as well.
-        low = network.network_address.ipv4_mapped
-        assert low is not None
-        network = IPv4Network((low, network.prefixlen - 96))
     if network.prefixlen == 0:
         raise ValueError("is the whole internet; name the networks that are meant")
     return network
-
-
-class NetworkSet:
-    """Networks, however many, in which an address is looked up in the same few steps."""
-
-    def __init__(self, networks: Iterable[Network]) -> None:
-        starts: dict[tuple[int, int], dict[int, Network]] = {}
-        for network in networks:
-            shift = network.max_prefixlen - network.prefixlen
-            of_one_size = starts.setdefault((network.version, shift), {})
-            of_one_size[int(network.network_address) >> shift] = network
-        # The narrowest network first: it tells most.
-        self._sizes = sorted((version, shift, found) for (version, shift), found in starts.items())
-
-    def find(self, address: str) -> Network | None:
-        """The narrowest network that holds `address`; None for junk, and for no address."""
-        version, number = _number(address)
-        for of_version, shift, networks in self._sizes:
-            if of_version == version and (found := networks.get(number >> shift)) is not None:
-                return found
-        return None
-
-
-@lru_cache(maxsize=16_384)
-def _number(address: str) -> tuple[int, int]:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return 0, 0
-    return parsed.version, int(parsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,65 +169,107 @@ class OwnRule:
     note: str = ""
 
     def __post_init__(self) -> None:
-        pattern = Pattern(self.agent) if self.agent is not None else None
-        header = read_header(self.header) if self.header is not None else None
-        if not (pattern or header or self.networks):
+        conditions = self.header_conditions()
+        if not (conditions or self.networks):
             raise ValueError("has no condition; give it agent, header, networks or networks_file")
         if self.kind is not None and self.says is not Says.AUTOMATED:
             raise ValueError('has a kind, which only a machine has; remove it, or say "automated"')
-        tells_agent = pattern is not None and not pattern.found_in_browsers()
-        tells_header = header is not None and not header.pattern.found_in_anything()
-        if self.says is Says.AUTOMATED and not (tells_agent or tells_header):
-            # Law: nobody is locked out; people browse through scanners' networks.
+        # Law: nobody is locked out; people browse through scanners' networks.
+        person = _whom_it_hits(conditions) if self.says is Says.AUTOMATED else None
+        if person is not None:
             raise ValueError(
-                "would call people machines: a network alone, or what every browser sends, makes "
-                'a suspect at most; say "suspect", or add an agent or a header that only the '
-                "machine sends"
+                f'would call people machines, such as {person}; say "suspect", or add an agent or '
+                "a header that only the machine sends: a network alone, or what browsers send too, "
+                "makes a suspect at most"
             )
 
+    def header_conditions(self) -> tuple[HeaderCondition, ...]:
+        """Its conditions but for the networks; raises ValueError with the mend."""
+        conditions = []
+        if self.agent is not None:
+            conditions.append(HeaderCondition("user-agent", "user_agent", Pattern(self.agent)))
+        if self.header is not None:
+            conditions.append(read_header(self.header))
+        return tuple(conditions)
 
-def own_rule(own: OwnRule) -> Rule:
-    """The rule that judges as `own` says, named `own:...` in evidence.
 
-    Source: the operator's configuration. Wrong about people: as far as the operator is.
+def _whom_it_hits(conditions: Sequence[HeaderCondition]) -> str | None:
+    """The first person for whom all of the conditions hold."""
+    for who, visit in SAMPLES:
+        if all(condition.may_hold(visit) for condition in conditions):
+            return who
+    return None
+
+
+Conditions = tuple[HeaderCondition, ...]
+
+
+def own_rules(owns: Iterable[OwnRule]) -> list[Rule]:
+    """The rules that judge as `owns` say, each named `own:...` in evidence.
+
+    An address is looked up once for all of them. Source: the operator's configuration. Wrong about
+    people: as far as the operator is.
     """
-    name = PREFIX + own.name
-    conditions = _header_conditions(own)
-    words = [condition.said for condition in conditions]
-    networks = NetworkSet(own.networks)
+    parts = [(own, own.header_conditions()) for own in owns]
+    at = _by_address(parts)
+    return [_rule(own, conditions, place, at) for place, (own, conditions) in enumerate(parts)]
 
-    def finding(where: str = "") -> Finding:
-        said = " and ".join([*words, where] if where else words)
-        note = f" ({own.note})" if own.note else ""
-        return Finding(_POINTS_TO[own.says], f"your rule {own.name}: {said}{note}", own.kind)
+
+def _rule(
+    own: OwnRule,
+    conditions: Conditions,
+    place: int,
+    at: Callable[[str], Mapping[int, Finding]],
+) -> Rule:
+    name, authority = PREFIX + own.name, _AUTHORITY[own.says]
+    found = _finding(own, conditions)
 
     def in_headers(headers: Shape | Signals) -> bool:
-        return all(c.pattern.found_in(getattr(headers, c.field)) for c in conditions)
+        return all(condition.holds(headers) for condition in conditions)
 
     def examine_shape(shape: Shape, agent: UserAgent) -> Finding | None:
-        return finding() if in_headers(shape) else None
+        return found if in_headers(shape) else None
 
-    def examine_visit(scene: Scene) -> Finding | None:
+    def examine_signals(scene: Scene) -> Finding | None:
+        return found if in_headers(scene.signals) else None
+
+    def examine_address(scene: Scene) -> Finding | None:
         signals = scene.signals
-        if not own.networks:
-            return finding() if in_headers(signals) else None
         # Where the address may be an untold proxy's, everybody would be in its network, and a rule
         # that allows would let every machine in.
-        network = networks.find(signals.address) if signals.address_known else None
-        if network is None or not in_headers(signals):
-            return None
-        return finding(_in_network(network))
+        there = at(signals.address).get(place) if signals.address_known else None
+        return there if there is not None and in_headers(signals) else None
 
-    if own.networks or not {condition.field for condition in conditions} <= set(Shape._fields):
-        return VisitRule(name, examine_visit, Authority.OPERATOR)
-    return HeaderRule(name, examine_shape, Authority.OPERATOR)
+    if own.networks:
+        return VisitRule(name, examine_address, authority)
+    if {condition.field for condition in conditions} <= set(Shape._fields):
+        return HeaderRule(name, examine_shape, authority)
+    return VisitRule(name, examine_signals, authority)
 
 
-def _header_conditions(own: OwnRule) -> list[HeaderCondition]:
-    conditions = [read_header(own.header)] if own.header is not None else []
-    if own.agent is not None:
-        conditions.insert(0, HeaderCondition("user-agent", "user_agent", Pattern(own.agent)))
-    return conditions
+def _by_address(
+    parts: Sequence[tuple[OwnRule, Conditions]],
+) -> Callable[[str], Mapping[int, Finding]]:
+    """What the rules with networks find at an address, by their places; their headers aside."""
+    held = [(place, net) for place, (own, _) in enumerate(parts) for net in own.networks]
+    # Numbers stand for the networks, of which there may be very many and which are slow to hash.
+    ranges = RangeMap((network, number) for number, (_, network) in enumerate(held))
+
+    # What is said at one address is said at its neighbours', and kept once.
+    @lru_cache(maxsize=_PLACES_KEPT)
+    def findings(numbers: tuple[int, ...]) -> Mapping[int, Finding]:
+        around = sorted((held[number] for number in numbers), key=lambda one: one[1].prefixlen)
+        # The narrowest network comes last and stays: it tells most.
+        return {place: _finding(*parts[place], _in_network(net)) for place, net in around}
+
+    return lru_cache(maxsize=ADDRESSES_KEPT)(lambda address: findings(ranges.find(address)))
+
+
+def _finding(own: OwnRule, conditions: Conditions, where: str = "") -> Finding:
+    words = [condition.said for condition in conditions]
+    said = " and ".join([*words, where] if where else words)
+    note = f" ({own.note})" if own.note else ""
+    return Finding(_POINTS_TO[own.says], f"your rule {own.name}: {said}{note}", own.kind)
 
 
 def _in_network(network: Network) -> str:

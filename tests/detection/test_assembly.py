@@ -10,7 +10,7 @@ from linkgate.detection import RULES, Limits, Standing, Verdict
 from linkgate.detection.assembly import assemble, check_off
 from linkgate.detection.history import History
 from linkgate.detection.own import OwnRule, Says
-from linkgate.signals import Signals
+from linkgate.signals import Press, Signals
 
 PERSON = Signals(
     user_agent="Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -30,11 +30,30 @@ OFFICE = (ip_network("203.0.113.0/24"),)
 
 ALLOW = OwnRule("in", Says.ALLOW, networks=OFFICE)
 SUSPECT = OwnRule("ask", Says.SUSPECT, networks=OFFICE)
-AUTOMATED = OwnRule("out", Says.AUTOMATED, header="accept-language: ^en")
+AUTOMATED = OwnRule("out", Says.AUTOMATED, agent=r"rv:145\.0.*Firefox")
 
 
-def judged(signals: Signals, *own: OwnRule, off: tuple[str, ...] = ()) -> Verdict:
-    return assemble(own=own, off=off).judge(signals, History(), 1_800_000_000.0)
+NOTHING_KNOWN = History()
+
+
+def judged(
+    signals: Signals,
+    *own: OwnRule,
+    off: tuple[str, ...] = (),
+    history: History = NOTHING_KNOWN,
+) -> Verdict:
+    return assemble(own=own, off=off).judge(signals, history, 1_800_000_000.0)
+
+
+def pressed(**how: bool) -> Signals:
+    """A press of the button after four seconds, by hand unless told otherwise."""
+    by_hand = Press(dwell=4.0, ran=True, pressed=True, trusted=True, visible=3.0)
+    return msgspec.structs.replace(
+        PERSON,
+        method="POST",
+        sec_fetch_site="same-origin",
+        press=msgspec.structs.replace(by_hand, **how),
+    )
 
 
 class TestWhoseWordCounts:
@@ -50,9 +69,27 @@ class TestWhoseWordCounts:
         assert verdict.kind is None
         assert set(judged(signals).evidence) < set(verdict.evidence), "all of it is kept"
 
-    @pytest.mark.parametrize("signals", [PERSON, ODD, CURL])
-    def test_suspect_wins_over_what_linkgate_says(self, signals: Signals) -> None:
+    @pytest.mark.parametrize("signals", [PERSON, ODD, pressed()])
+    def test_suspect_asks_a_person_for_a_press(self, signals: Signals) -> None:
         assert judged(signals, SUSPECT).value is Standing.SUSPECT
+
+    @pytest.mark.parametrize(
+        ("signals", "history"),
+        [
+            (CURL, NOTHING_KNOWN),
+            (pressed(trusted=False), NOTHING_KNOWN),
+            (pressed(pressed=False), NOTHING_KNOWN),
+            (pressed(driven=True), NOTHING_KNOWN),
+            (pressed(second=True), NOTHING_KNOWN),
+            (PERSON, History(link_decoy=5.0)),
+        ],
+        ids=["curl", "untrusted press", "script's submit", "driven", "second button", "decoy-link"],
+    )
+    def test_suspect_makes_no_machine_less_of_one(self, signals: Signals, history: History) -> None:
+        assert judged(signals, history=history).value is Standing.AUTOMATED
+        verdict = judged(signals, SUSPECT, history=history)
+        assert verdict.value is Standing.AUTOMATED
+        assert "own:ask" in [evidence.rule for evidence in verdict.evidence]
 
     def test_automated_wins_over_what_linkgate_says(self) -> None:
         assert judged(PERSON, AUTOMATED).value is Standing.AUTOMATED
@@ -68,13 +105,13 @@ class TestWhoseWordCounts:
     @pytest.mark.parametrize(
         ("rules", "value"),
         [
-            ((ALLOW, SUSPECT), Standing.SUSPECT),
+            ((ALLOW, SUSPECT), Standing.HUMAN),
             ((ALLOW, AUTOMATED), Standing.AUTOMATED),
             ((SUSPECT, AUTOMATED), Standing.AUTOMATED),
             ((ALLOW, SUSPECT, AUTOMATED), Standing.AUTOMATED),
         ],
     )
-    def test_among_themselves_the_stricter_wins_in_any_order(
+    def test_among_themselves_automated_wins_and_allow_settles_doubts_in_any_order(
         self, rules: tuple[OwnRule, ...], value: Standing
     ) -> None:
         verdicts = {judged(PERSON, *order) for order in itertools.permutations(rules)}

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from linkgate.addresses import RangeMap
 from linkgate.asn import AsnDatabase
 from linkgate.detection import RULES, History, Networks, Ruleset, Standing, judge
 from linkgate.detection.networks import (
     Holding,
     Owner,
-    RangeMap,
     Sort,
     known_numbers,
     known_ranges,
@@ -212,17 +212,23 @@ def test_pieces_say_what_looking_at_each_network_says(pairs: list[tuple]) -> Non
     for number in (*range(0x100), 0x100, 0xFFFFFFFF):
         address = ip_address(number)
         expected = {value for network, value in pairs if address in network}
-        found = ranges.find(address)
+        found = ranges.find(str(address))
         assert set(found) == expected
         assert len(found) == len(expected)
 
 
 def test_the_two_versions_of_ip_do_not_meet() -> None:
     ranges = RangeMap([(ip_network("0.0.0.0/1"), "four"), (ip_network("8000::/1"), "six")])
-    assert ranges.find(ip_address("1.2.3.4")) == ("four",)
-    assert ranges.find(ip_address("::1.2.3.4")) == ()
-    assert ranges.find(ip_address("ffff::1")) == ("six",)
-    assert ranges.find(ip_address("255.255.255.255")) == ()
+    assert ranges.find("1.2.3.4") == ("four",)
+    assert ranges.find("::1.2.3.4") == ()
+    assert ranges.find("ffff::1") == ("six",)
+    assert ranges.find("255.255.255.255") == ()
+
+
+@pytest.mark.parametrize("address", ["", "junk", "1.2.3", "1.2.3.4.5", "1.2.3.4/32"])
+def test_junk_is_in_no_range(address: str) -> None:
+    everywhere = [(ip_network("0.0.0.0/0"), "four"), (ip_network("::/0"), "six")]
+    assert RangeMap(everywhere).find(address) == ()
 
 
 def test_as_number_tells_the_owner_where_no_range_does() -> None:

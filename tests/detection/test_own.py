@@ -1,27 +1,29 @@
 """The operator's own rules: each condition, all of them together, and what can't be meant."""
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from linkgate.addresses import TrustedProxies
-from linkgate.detection import Finding, HeaderRule, Kind, Shape, Standing, VisitRule, read_agent
-from linkgate.detection.own import (
-    HEADERS,
-    NetworkSet,
-    OwnRule,
-    Pattern,
-    Says,
-    own_rule,
-    read_header,
-    read_network,
+from linkgate.detection import (
+    Finding,
+    HeaderRule,
+    Kind,
+    Shape,
+    Standing,
+    VisitRule,
+    judge,
+    read_agent,
 )
+from linkgate.detection.own import OwnRule, Pattern, Says, own_rules, read_header, read_network
+from linkgate.detection.samples import SAMPLES
 from linkgate.detection.verdict import Authority
-from linkgate.signals import Signals, gather
+from linkgate.signals import HEADER_FIELDS, Signals, gather
 from tests.detection.scenes import scene
 
 OFFICE = ip_network("203.0.113.0/24")
@@ -34,7 +36,7 @@ def own(says: Says = Says.SUSPECT, **conditions: Any) -> OwnRule:
 
 def find(rule: OwnRule, signals: Signals) -> Finding | None:
     """Ask the rule, whichever sort it became."""
-    made = own_rule(rule)
+    (made,) = own_rules([rule])
     if isinstance(made, VisitRule):
         return made.examine(scene(signals))
     shape = Shape(**{name: getattr(signals, name) for name in Shape._fields if name != "local"})
@@ -55,10 +57,20 @@ class TestWhatItMakes:
         assert finding is not None
         assert finding.points_to is points_to
 
-    def test_it_carries_the_operators_authority_and_its_own_name(self) -> None:
-        for rule in (own(agent="acme"), own(networks=(OFFICE,))):
-            made = own_rule(rule)
-            assert made.authority is Authority.OPERATOR
+    @pytest.mark.parametrize(
+        ("says", "authority"),
+        [
+            (Says.ALLOW, Authority.OPERATOR),
+            (Says.SUSPECT, Authority.RULE),
+            (Says.AUTOMATED, Authority.OPERATOR),
+        ],
+    )
+    def test_it_carries_the_operators_authority_unless_it_only_doubts(
+        self, says: Says, authority: Authority
+    ) -> None:
+        rules = [own(says, agent="acme"), own(says, agent="acme", networks=(OFFICE,))]
+        for made in own_rules(rules):
+            assert made.authority is authority
             assert made.name == "own:office"
 
     def test_a_machine_is_of_the_kind_that_is_said(self) -> None:
@@ -68,10 +80,15 @@ class TestWhatItMakes:
         assert finding.kind is Kind.MONITOR
 
     def test_rules_about_repeating_headers_are_remembered_and_others_are_not(self) -> None:
-        assert isinstance(own_rule(own(agent="acme")), HeaderRule)
-        assert isinstance(own_rule(own(header="accept: json")), HeaderRule)
-        assert isinstance(own_rule(own(header="referer: intranet")), VisitRule)
-        assert isinstance(own_rule(own(agent="acme", networks=(OFFICE,))), VisitRule)
+        rules = own_rules(
+            [
+                own(agent="acme"),
+                own(header="accept: json"),
+                own(header="referer: intranet"),
+                own(agent="acme", networks=(OFFICE,)),
+            ]
+        )
+        assert [type(rule) for rule in rules] == [HeaderRule, HeaderRule, VisitRule, VisitRule]
 
 
 class TestConditions:
@@ -110,7 +127,7 @@ class TestConditions:
         assert (find(own(header=header), signals) is not None) is held
 
     def test_every_header_that_can_be_named_is_read_from_the_visit(self) -> None:
-        for name, field in HEADERS.items():
+        for name, field in HEADER_FIELDS.items():
             signals = gather(
                 "GET", [(name.encode(), b"zorble")], "192.0.2.1", "https", TrustedProxies()
             )
@@ -215,27 +232,98 @@ PEOPLE = [
     {"networks": (OFFICE,), "agent": "mozilla/5\\.0"},
     {"networks": (OFFICE,), "header": "accept: .+"},
     {"agent": "Mozilla"},
+    {"agent": "Chrome"},
+    {"agent": "Firefox/"},
+    {"agent": "Windows NT 10"},
+    {"agent": "iPhone"},
+    {"agent": "Windows.*Firefox"},
+    {"agent": "X11"},
+    {"agent": "Android 10; K"},
+    {"agent": "; wv\\)"},
     {"agent": "Safari|Firefox", "header": "accept-language: \\S"},
+    {"agent": "Edg/", "header": "referer: outlook"},
+    {"header": "user-agent: android"},
+    {"header": "accept: text/html"},
+    {"header": "accept-encoding: gzip"},
+    {"header": "accept-language: ^en"},
+    {"header": "accept-language: ^de"},
+    {"header": "accept-language: ^zh-TW"},
+    {"header": "sec-fetch-mode: navigate"},
+    {"header": "sec-fetch-mode: ^$"},
+    {"header": "sec-fetch-site: same-origin"},
+    {"header": "sec-ch-ua: ^$"},
+    {"header": "sec-ch-ua-mobile: 1"},
+    {"header": "sec-purpose: ^$"},
+    {"header": "x-requested-with: ^$"},
+    {"header": "x-requested-with: ^com\\."},
+    {"header": "referer: ^$"},
+    {"header": "referer: ."},
+    {"header": "cookie: ^$"},
+    {"header": "cookie: ."},
+    {"header": "origin: ^$"},
+    {"header": "origin: null"},
+    {"header": "content-type: form"},
+    {"header": "host: go.example.com"},
+    {"header": "host: links\\.shop\\.test"},
+    {"header": "host: shop", "agent": "Firefox"},
 ]
 
 
 class TestWhatCannotBeMeant:
-    @pytest.mark.parametrize("conditions", PEOPLE)
+    @pytest.mark.parametrize("conditions", PEOPLE, ids=str)
     def test_a_network_or_what_browsers_send_makes_no_machine(
         self, conditions: dict[str, Any]
     ) -> None:
-        with pytest.raises(ValueError, match="would call people machines"):
+        with pytest.raises(ValueError, match="would call people machines, such as "):
             own(Says.AUTOMATED, **conditions)
         own(Says.SUSPECT, **conditions)
         own(Says.ALLOW, **conditions)
 
     @pytest.mark.parametrize(
+        ("conditions", "who"),
+        [
+            ({"networks": (OFFICE,)}, "Chrome that opens a link"),
+            ({"agent": "Edg"}, "Edge that opens a link"),
+            ({"agent": "Macintosh"}, "Chrome on a Mac that opens a link"),
+            ({"agent": "Version/[2-9]"}, "Safari that opens a link"),
+            ({"header": "sec-ch-ua: webview"}, "a mail app on Android that opens a link"),
+            ({"header": "origin: null"}, "Chrome that presses the button"),
+            (
+                {"agent": "iPhone", "header": "origin: null"},
+                "Safari on an iPhone that presses the button",
+            ),
+        ],
+    )
+    def test_it_is_told_whom_the_rule_hits_and_the_mend(
+        self, conditions: dict[str, Any], who: str
+    ) -> None:
+        told = f'such as {who}; say "suspect", or add an agent or a header that only the machine'
+        with pytest.raises(ValueError, match=re.escape(told)):
+            own(Says.AUTOMATED, **conditions)
+
+    @pytest.mark.parametrize(
         "conditions",
-        [{"agent": "acme"}, {"agent": "Chrome/64\\."}, {"header": "x-requested-with: acme"}],
+        [
+            {"agent": "acme"},
+            {"agent": "Chrome/64\\."},
+            {"agent": "^$"},
+            {"agent": "Chrome", "header": "accept: ^\\*/\\*$"},
+            {"agent": "Chrome", "header": "sec-ch-ua: ^$"},
+            {"agent": "acme", "header": "host: shop"},
+            {"header": "accept: ^\\*/\\*$"},
+            {"header": "accept-language: ^\\*?$"},
+            {"header": "x-requested-with: acme"},
+        ],
+        ids=str,
     )
     def test_what_only_a_machine_sends_does(self, conditions: dict[str, Any]) -> None:
         own(Says.AUTOMATED, **conditions)
         own(Says.AUTOMATED, networks=(OFFICE,), **conditions)
+
+    def test_linkgate_takes_each_of_these_people_for_one(self) -> None:
+        for who, visit in SAMPLES:
+            signals = structs.replace(visit, secure=True, host="go.example.com")
+            assert judge(signals).value is Standing.HUMAN, who
 
     def test_a_rule_without_a_condition(self) -> None:
         with pytest.raises(ValueError, match="has no condition; give it agent, header, networks"):
@@ -308,21 +396,40 @@ class TestNetworks:
             read_network(text)
 
     @given(
-        st.lists(st.ip_addresses(v=4).flatmap(lambda a: st.integers(1, 32).map(lambda n: (a, n)))),
-        st.ip_addresses(v=4),
+        st.lists(
+            st.lists(st.tuples(st.integers(0, 255), st.integers(24, 32)), min_size=1, max_size=6),
+            max_size=5,
+        ),
+        st.integers(0, 255),
     )
-    def test_looking_up_finds_what_looking_through_finds(
-        self, pairs: list[tuple[Any, int]], address: Any
+    def test_each_rule_finds_what_looking_through_its_networks_finds(
+        self, listed: list[list[tuple[int, int]]], last: int
     ) -> None:
-        networks = [ip_network((start, length), strict=False) for start, length in pairs]
-        inside = [network for network in networks if address in network]
-        narrowest = max(inside, key=lambda network: network.prefixlen, default=None)
-        assert NetworkSet(networks).find(str(address)) == narrowest
+        # A small space, so that networks of one rule and of several overlap.
+        address = ip_address(f"198.51.100.{last}")
+        several = [
+            tuple(ip_network((f"198.51.100.{n}", bits), strict=False) for n, bits in networks)
+            for networks in listed
+        ]
+        rules = own_rules(
+            OwnRule(f"r{n}", Says.SUSPECT, networks=nets) for n, nets in enumerate(several)
+        )
+        for rule, networks in zip(rules, several, strict=True):
+            assert isinstance(rule, VisitRule)
+            found = rule.examine(scene(Signals(address=str(address))))
+            assert (found is not None) is any(address in network for network in networks)
+            assert found is None or rule.name.removeprefix("own:") in found.reason
+
+    def test_of_several_networks_the_narrowest_is_told(self) -> None:
+        names = ("198.51.0.0/16", "198.51.96.0/20", "198.0.0.0/8", "198.51.0.0/18")
+        finding = find(own(networks=tuple(map(ip_network, names))), Signals(address="198.51.100.7"))
+        assert finding is not None
+        assert "the address is in 198.51.96.0/20" in finding.reason
 
     def test_one_number_in_two_versions_is_two_addresses(self) -> None:
-        networks = NetworkSet([ip_network("203.0.113.0/24")])
-        assert networks.find("203.0.113.1") is not None
-        assert networks.find("::203.0.113.1") is None
+        rule = own(networks=(OFFICE,))
+        assert find(rule, Signals(address="203.0.113.1")) is not None
+        assert find(rule, Signals(address="::203.0.113.1")) is None
 
 
 @pytest.mark.parametrize(
@@ -330,7 +437,7 @@ class TestNetworks:
     [
         ("referer", "must be a name, a colon and what to look for"),
         ("referer: ", "must be a name, a colon and what to look for"),
-        ("x-scanner: yes", "names a header that is not kept; these are: user-agent, accept,"),
+        ("x-scanner: yes", "names a header that is not kept; these are: user-agent, cookie,"),
         ("referer: (", "is no regular expression here"),
     ],
 )

@@ -231,6 +231,14 @@ def test_a_network_may_have_host_bits() -> None:
     assert TrustedProxies(["10.1.2.3/8"]).trusts("10.9.9.9")
 
 
+def test_a_network_in_ipv6_clothing_holds_the_addresses_that_signals_undress() -> None:
+    proxies = TrustedProxies(["::ffff:10.1.0.0/112", "2001:db8::/32"])
+    assert proxies.trusts(normalise("::ffff:10.1.9.9"))
+    assert proxies.trusts("10.1.9.9")
+    assert not proxies.trusts("10.2.9.9")
+    assert not proxies.trusts("::10.1.9.9")
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [

@@ -250,7 +250,7 @@ class TestOwnRules:
 
     def test_so_many_are_refused(self) -> None:
         rules = [{**OFFICE, "name": f"r{number}"} for number in range(RULES_MAX + 1)]
-        assert refused(rules=rules)["detection.rules"] == "must have at most 100 entries"
+        assert refused(rules=rules)["detection.rules"] == "must have at most 50 entries"
 
     @pytest.mark.parametrize("rules", [OFFICE, "x", 3])
     def test_a_single_bracket_is_told(self, rules: Any) -> None:

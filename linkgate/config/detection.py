@@ -119,7 +119,7 @@ class Detection(Section):
         About("list of tables", RULE_EXAMPLE.format(heading="detection.rules")),
     ] = Field(
         default=(),
-        description="Rules of your own, each under a [[detection.rules]] heading; 100 at most. "
+        description="Rules of your own, each under a [[detection.rules]] heading; 50 at most. "
         "What they allow or call automated outranks what linkgate finds, but for HEAD, prefetch "
         "and decoys.",
     )

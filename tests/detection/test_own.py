@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from linkgate.addresses import TrustedProxies
+from linkgate.addresses import RangeMap, TrustedProxies
 from linkgate.detection import (
     Finding,
     HeaderRule,
+    History,
     Kind,
     Shape,
     Standing,
@@ -20,6 +21,7 @@ from linkgate.detection import (
     judge,
     read_agent,
 )
+from linkgate.detection.assembly import assemble
 from linkgate.detection.own import OwnRule, Pattern, Says, own_rules, read_header, read_network
 from linkgate.detection.samples import SAMPLES
 from linkgate.detection.verdict import Authority
@@ -419,6 +421,24 @@ class TestNetworks:
             found = rule.examine(scene(Signals(address=str(address))))
             assert (found is not None) is any(address in network for network in networks)
             assert found is None or rule.name.removeprefix("own:") in found.reason
+
+    def test_an_address_is_looked_up_once_for_all_rules(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        found = RangeMap.find
+
+        def find_and_count(ranges: RangeMap[Any], address: str) -> tuple[Any, ...]:
+            asked.append(address)
+            return found(ranges, address)
+
+        monkeypatch.setattr(RangeMap, "find", find_and_count)
+        rules = assemble(own=[OwnRule(f"r{n}", Says.ALLOW, networks=(OFFICE,)) for n in range(9)])
+        verdicts = [rules.judge(Signals(address=a), History(), 0.0) for a in ("203.0.113.9",) * 2]
+        assert [e.rule[:5] for e in verdicts[0].evidence].count("own:r") == 9
+        assert verdicts[0] == verdicts[1]
+        # linkgate's own list is the other one.
+        assert asked.count("203.0.113.9") == 2
 
     def test_of_several_networks_the_narrowest_is_told(self) -> None:
         names = ("198.51.0.0/16", "198.51.96.0/20", "198.0.0.0/8", "198.51.0.0/18")

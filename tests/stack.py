@@ -150,9 +150,14 @@ class Stack:
         page: Answer,
         headers: Mapping[str, str] = BROWSER,
         gesture: str = BY_HAND,
+        read_seconds: float = 2.5,
         **more: Any,
     ) -> Answer:
-        """Press the button of an interstitial, as a person's browser on the same page does."""
+        """Press the button of an interstitial, as a person's browser on the same page does.
+
+        The gateway's clock goes on while the page is read.
+        """
+        self.clock.offset += read_seconds
         sent = {**headers, "Sec-Fetch-Site": "same-origin", "Origin": self.url}
         form = {"challenge": page.challenge, "gesture": gesture}
         return await self.ask("POST", page.action, sent, data=form, **more)

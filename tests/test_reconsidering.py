@@ -234,8 +234,9 @@ async def test_a_burst_from_a_whole_network(gate: Stack, addresses: Sequence[str
     )
     assert Counter(answer.status for answer in answers) == {303: 4, 200: 1}
     await think_all(gate)
-    assert await gate.open_sessions() == []
     assert (await counts(gate))["visits.suspect"] == 5
+    # Many people may be in a network: their sessions stay.
+    assert len(await gate.open_sessions()) == 4
 
 
 async def test_without_an_address_of_its_own_nobody_is_counted(valkey_url: str) -> None:

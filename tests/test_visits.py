@@ -170,6 +170,7 @@ async def test_a_press_comes_from_our_own_page(
     sent = {**BROWSER, **{name: value.format(url=stack.url) for name, value in headers.items()}}
     sent = {name: value for name, value in sent.items() if value}
     form = {"challenge": page.challenge, "gesture": BY_HAND}
+    stack.clock.offset += 2.5
     answer = await stack.ask("POST", page.action, sent, data=form)
     assert answer.status == status
 

@@ -1,7 +1,11 @@
-"""How commands print: tables and facts for people, JSON for scripts, notes on standard error."""
+"""How commands print: tables and facts for people, JSON for scripts, notes on standard error.
+
+Visitors, logs and gateways have a say in much of what is printed. What of it is no plain character
+is written out, so that it can neither steer the terminal nor pass for a line of linkgate's own.
+"""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +31,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for name in columns:
         grid.add_column(name, overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(_cell(value)) for value in row))
+        grid.add_row(*(Text(visible(_cell(value))) for value in row))
     console().print(grid)
 
 
@@ -37,22 +41,46 @@ def facts(pairs: Mapping[str, object]) -> None:
     width = max(map(len, known), default=0)
     out = console()
     for name, value in known.items():
-        out.print(Text(f"{name.ljust(width)}  {_cell(value)}"), soft_wrap=True)
+        out.print(Text(f"{name.ljust(width)}  {visible(_cell(value))}"), soft_wrap=True)
 
 
 def line(text: str = "") -> None:
     """Print a line of text, and flush it for who waits for it through a pipe."""
-    typer.echo(text)
+    typer.echo(visible(text))
 
 
-def note(text: str) -> None:
+def note(text: str = "") -> None:
     """Tell a person something that is not the command's result."""
-    typer.echo(text, err=True)
+    typer.echo(visible(text), err=True)
 
 
 def as_json(value: Any) -> None:
-    """Print `value` as JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print `value` as JSON, which means the same with what is not plain escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo("\n".join(_written_out(part, _json_escape) for part in text.split("\n")))
+
+
+def visible(text: str) -> str:
+    """Return `text` with everything but plain characters written out: an ESC as \\x1b.
+
+    Not plain are controls (C0, and C1, which terminals heed too), line ends, marks that turn the
+    direction of writing, lone surrogates, and whatever else Unicode calls no printable character.
+    """
+    return _written_out(text, _escape)
+
+
+def _written_out(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else escape(sign) for sign in text)
+
+
+def _escape(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
+
+
+def _json_escape(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
 
 
 def when(at: datetime | None) -> str:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import linkgate
-from linkgate.cli import campaigns, keys, links, running, setting_up
+from linkgate.cli import campaigns, keys, links, printing, running, setting_up
 from linkgate.cli.classify import classify
 from linkgate.cli.simulate import simulate
 from linkgate.errors import Invalid, LinkgateError
@@ -30,10 +30,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except Invalid as error:
             for problem in error.problems:
-                typer.echo(f"{problem.field}: {problem.message}", err=True)
+                printing.note(f"{problem.field}: {problem.message}")
             raise typer.Exit(MISUSED) from None
         except LinkgateError as error:
-            typer.echo(f"linkgate: {error}", err=True)
+            for line in f"linkgate: {error}".split("\n"):
+                printing.note(line)
             raise typer.Exit(FAILED) from None
 
 

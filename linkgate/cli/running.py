@@ -102,4 +102,8 @@ def sandbox(
     """
     from linkgate.cli.sandbox import Wishes, run_sandbox
 
-    run_sandbox(Wishes(host, port, public_url, api_key, webhook, webhook_secret), printing.line)
+    def say(text: str) -> None:
+        for line in text.split("\n"):
+            printing.line(line)
+
+    run_sandbox(Wishes(host, port, public_url, api_key, webhook, webhook_secret), say)

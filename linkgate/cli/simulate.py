@@ -136,7 +136,7 @@ async def _run(chosen: "tuple[Behaviour, ...]", targets: "Targets", pause: float
 
     await examine(targets)
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     results: list[Result] = []
     replayed = False
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -106,7 +106,10 @@ def explain(error: BaseException) -> str:
         return f"no answer within {TIMEOUT_SECONDS:g} s; check that the gateway runs"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"it can't be reached: {error.os_error}; check that the gateway runs, and the name"
-    return f"no answer: {error or type(error).__name__}; check what stands in front of the gateway"
+    # aiohttp quotes what it could not read, over several lines; as a whole it names the link too.
+    quoted = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    said = " ".join(quoted.split()) or type(error).__name__
+    return f"no answer: {said}; check what stands in front of the gateway"
 
 
 def _session() -> aiohttp.ClientSession:

@@ -1,6 +1,7 @@
 """`linkgate simulate`: what it refuses, what it prints, and its status."""
 
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,11 +37,67 @@ def url(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A link of a gateway; `Gateway.status` is what it answers."""
     monkeypatch.setattr(Gateway, "status", 200)
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/l/token"
         server.shutdown()
         thread.join()
+
+
+class Hostile(socketserver.StreamRequestHandler):
+    """Opens every link, and answers what is no HEAD with bytes that would steer a terminal."""
+
+    answer = b""
+
+    def handle(self) -> None:
+        first = self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        good = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        self.wfile.write(good if first.startswith(b"HEAD") else self.answer)
+
+
+@pytest.fixture
+def hostile_url(elsewhere: Path) -> Iterator[str]:
+    """A link of a gateway that answers with `Hostile.answer`."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hostile) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/l/token"
+        server.shutdown()
+        thread.join()
+
+
+ESCAPES = ("\x1b[2J\x07[red]x[/red]", "\x9b31m\u202e")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answer
+        for text in ESCAPES
+        for answer in (
+            f"HTTP/1.1 303 {text}\r\nLocation: https://a{text}.example/\r\n",
+            f"HTTP/1.1 303 See Other\r\nLocation: {text}:{text}\r\n",
+            f"{text} no HTTP\r\nat all\r\n",
+            f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n{text}\r\n",
+            f"HTTP/1.1 200 OK\r\nContent-Length: {text}\r\n",
+        )
+    ],
+)
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_no_gateway_steers_the_terminal(
+    answer: str, as_json: list[str], hostile_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for data in (answer.encode(), answer.encode("utf-8").replace(b"\xc2\x9b", b"\x9b")):
+        monkeypatch.setattr(Hostile, "answer", data + b"Connection: close\r\n\r\n")
+        result = run(hostile_url, "--only", "curl", *as_json)
+        said = result.stdout + result.stderr
+        assert said.replace("\n", "").isprintable()
+        # What aiohttp quotes of it is one line, and the link is not in it.
+        assert r"\n\n" not in said
+        assert "/l/token" not in said
+        assert result.exit_code in {0, 1}
 
 
 def run(*arguments: str) -> Result:

@@ -3,20 +3,30 @@
 Nothing is asked of the store here; the API, the command line and the dashboard show the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from linkgate.detection import Authority, Evidence
 from linkgate.payments import LinkState, Session, SessionState, link_state
 from linkgate.store.links import Row
 from linkgate.tokens import Link
 
 #: What is kept of a link that nobody has touched.
 NOTHING = Row({}, (), (), {})
+
+#: Whose word a finding is, from the least to the last.
+Word = Literal["rule", "operator", "law"]
+_WORDS: dict[int, Word] = {
+    Authority.RULE: "rule",
+    Authority.OPERATOR: "operator",
+    Authority.LAW: "law",
+}
+_RANKS = {word: rank for rank, word in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,15 @@ class PicturedEvidence:
 
     rule: str
     points_to: Annotated[str, Field(description="human, suspect or automated")]
+    kind: Annotated[str | None, Field(description="What kind of machine, if it tells")]
     reason: str
+    authority: Annotated[
+        Word,
+        Field(
+            description="Whose word it is: linkgate's rule, the operator's, or a law; only the "
+            "highest that a visit's evidence has decides"
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,23 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
     )
 
 
+def pictured(evidence: Evidence) -> PicturedEvidence:
+    """Return a finding that was made just now as one that was kept."""
+    return PicturedEvidence(
+        evidence.rule,
+        evidence.points_to.value,
+        evidence.kind.value if evidence.kind else None,
+        evidence.reason,
+        _WORDS[evidence.authority],
+    )
+
+
+def deciding(evidence: Sequence[PicturedEvidence]) -> tuple[PicturedEvidence, ...]:
+    """Return the findings that decide: those of the highest authority. The rest are outranked."""
+    highest = max((_RANKS[one.authority] for one in evidence), default=0)
+    return tuple(one for one in evidence if _RANKS[one.authority] == highest)
+
+
 def _visit(kept: Mapping[str, Any]) -> PicturedVisit:
     # Old visits were kept by older versions: everything but id and time may be absent.
     return PicturedVisit(
@@ -158,7 +193,13 @@ def _shadow(kept: Mapping[str, Any] | None) -> PicturedShadow | None:
 
 
 def _evidence(kept: Mapping[str, Any]) -> tuple[PicturedEvidence, ...]:
-    return tuple(PicturedEvidence(*finding[:3]) for finding in kept.get("evidence", ()))
+    return tuple(map(_finding, kept.get("evidence", ())))
+
+
+def _finding(item: Sequence[Any]) -> PicturedEvidence:
+    # Kind and authority came later, and stand there only where there is something to tell.
+    rule, points_to, reason, kind, authority = (*item, None, None)[:5]
+    return PicturedEvidence(rule, points_to, kind, reason, _WORDS.get(authority or 0, "law"))
 
 
 @lru_cache(2048)

@@ -11,9 +11,11 @@ from linkgate.cli.context import with_store
 from linkgate.errors import Invalid, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from linkgate.config import Config
     from linkgate.issuing import Desk
-    from linkgate.picturing import Picture, PicturedSession
+    from linkgate.picturing import Picture, PicturedSession, PicturedVisit
     from linkgate.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Links: create, show, revoke.")
@@ -140,19 +142,43 @@ def _print(picture: "Picture", as_json: bool) -> None:
     )
     # Blocks, not tables: ids and reasons are long, and there to copy.
     for session in picture.sessions:
-        printing.line(f"\nsession {session.id}")
+        printing.line()
+        printing.line(f"session {session.id}")
         printing.line(
             f"  {session.state}{_amount(session)}, made {printing.when(session.created_at)}, "
             f"open until {printing.when(session.expires_at)}"
         )
     for visit in picture.visits:
-        who = f"{visit.verdict} ({visit.kind})" if visit.kind else visit.verdict
-        printing.line(f"\nvisit {printing.when(visit.at)}, {visit.method}")
-        printing.line(f"  {who}: {visit.decision}{f', {visit.outcome}' if visit.outcome else ''}")
-        for one in visit.evidence:
-            printing.line(f"  - {one.rule}: {one.reason}")
+        printing.line()
+        for text in _told(visit):
+            printing.line(text)
     if not picture.visits:
-        printing.note("\nNobody has visited it yet.")
+        printing.note()
+        printing.note("Nobody has visited it yet.")
+
+
+def _told(visit: "PicturedVisit") -> "Iterator[str]":
+    """A visit's lines: what it is held for, what was done with it, and why."""
+    from linkgate.cli.verdicts import findings, labelled, named
+
+    yield f"visit {printing.when(visit.at)}, {visit.method}"
+    who = named(visit.verdict, visit.kind)
+    if visit.changes:
+        # What was done then doesn't fit the verdict of now, and isn't meant to.
+        who = f"{who} now, {labelled(visit.changes[0].before)} when it came"
+    why = f" ({visit.reason})" if visit.reason else ""
+    yield f"  {who}: {visit.decision}{why}{f', {visit.outcome}' if visit.outcome else ''}"
+    for change in visit.changes:
+        yield (
+            f"  {labelled(change.before)} became {labelled(change.after)} at "
+            f"{printing.when(change.at)}, by {change.rule}"
+        )
+    for rule, points_to, reason in findings(visit.evidence):
+        yield f"  - {rule} points to {points_to}: {reason}"
+    if visit.shadow:
+        yield f"  in shadow, without effect: {named(visit.shadow.verdict, visit.shadow.kind)}"
+        for rule, points_to, reason in findings(visit.shadow.evidence):
+            yield f"    - {rule} points to {points_to}: {reason}"
 
 
 def _amount(session: "PicturedSession") -> str:

@@ -6,6 +6,11 @@ import re
 import pytest
 from redis import Redis
 
+from linkgate.decision import Action, Decision
+from linkgate.detection import Authority, Evidence, Kind, Standing, conclude
+from linkgate.record import describe, reconsider
+from linkgate.signals import Signals
+from linkgate.store import keys
 from tests.cli.conftest import Invoke
 from tests.cli.test_campaigns import SPRING
 
@@ -71,6 +76,73 @@ def test_a_link_is_shown_by_token_and_by_url(spring: Invoke) -> None:
         assert (picture["state"], picture["recipient"]) == ("issued", "r-1001")
     text = spring("links", "show", url).stdout
     assert re.search(r"^state +issued$", text, re.MULTILINE)
+
+
+PERSON = Evidence("navigation", Standing.HUMAN, "it came as browsers do")
+ODD = Evidence("network-hosting", Standing.SUSPECT, "it came from a data centre")
+OURS = Evidence("own:ours", Standing.HUMAN, "our own probe", None, Authority.OPERATOR)
+BURST = Evidence("burst-address", Standing.SUSPECT, "three links at once")
+DECOY = Evidence("decoy-address", Standing.AUTOMATED, "it opened the decoy", Kind.SCANNER)
+MINT = Decision(Action.MINT, "a person")
+AT = 1_777_622_400.0  # 2026-05-01T08:00:00Z
+
+
+def visited(spring: Invoke, store: str, body: str, outcome: str = "") -> str:
+    """A link with one visit, kept as the gateway keeps it; returns what `links show` says of it."""
+    url = spring("links", "create", "spring", "r-1001").stdout.strip()
+    link = json.loads(spring("links", "show", url, "--json").stdout)["id"]
+    with Redis.from_url(store) as client:
+        client.lpush(keys.visits(link), f"mint\t{outcome}\t{body}")
+    result = spring("links", "show", url)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.partition("\nvisit ")[2]
+
+
+def test_a_visit_is_shown_with_what_each_finding_points_to(spring: Invoke, valkey_url: str) -> None:
+    # Law 8.
+    body = describe("v1", Signals(), conclude([PERSON, OURS]), MINT, AT)
+    assert visited(spring, valkey_url, body, "minted cs_test_1").splitlines() == [
+        "2026-05-01 08:00:00 UTC, GET",
+        "  human: mint (a person), minted cs_test_1",
+        "  - navigation points to human: it came as browsers do [outranked]",
+        "  - own:ours points to human: our own probe",
+    ]
+
+
+def test_a_verdict_that_changed_is_shown_with_what_it_was(spring: Invoke, valkey_url: str) -> None:
+    # Law 8: a machine that was sent on would be a riddle without the verdict of that time.
+    kept = json.loads(describe("v1", Signals(), conclude([PERSON]), MINT, AT))
+    for after, late in ((20, BURST), (61, DECOY)):
+        kept = json.loads(json.dumps(reconsider(kept, late, AT + after, lambda _: True)))
+    assert visited(spring, valkey_url, json.dumps(kept)).splitlines() == [
+        "2026-05-01 08:00:00 UTC, GET",
+        "  automated (scanner) now, human when it came: mint (a person)",
+        "  human became suspect at 2026-05-01 08:00:20 UTC, by burst-address",
+        "  suspect became automated (scanner) at 2026-05-01 08:01:01 UTC, by decoy-address",
+        "  - decoy-address points to automated (scanner): it opened the decoy",
+        "  - burst-address points to suspect: three links at once",
+        "  - navigation points to human: it came as browsers do",
+    ]
+
+
+def test_what_the_shadow_says_is_shown_apart(spring: Invoke, valkey_url: str) -> None:
+    shadow = conclude([PERSON, ODD])
+    body = describe("v1", Signals(), conclude([PERSON]), MINT, AT, shadow=shadow)
+    assert visited(spring, valkey_url, body).splitlines()[1:] == [
+        "  human: mint (a person)",
+        "  - navigation points to human: it came as browsers do",
+        "  in shadow, without effect: suspect",
+        "    - network-hosting points to suspect: it came from a data centre",
+        "    - navigation points to human: it came as browsers do",
+    ]
+
+
+def test_no_visit_steers_the_terminal(spring: Invoke, valkey_url: str) -> None:
+    hostile = Evidence("own:ours", Standing.SUSPECT, "says \x1b[2J\x9b31m\nvisit [red]x[/red]")
+    body = describe("v1", Signals(method="G\x1b[2J"), conclude([hostile]), MINT, AT)
+    shown = visited(spring, valkey_url, body, "busy: \x07")
+    assert r"says \x1b[2J\x9b31m\nvisit [red]x[/red]" in shown
+    assert shown.replace("\n", "").isprintable()
 
 
 def test_what_is_no_link_is_told(spring: Invoke) -> None:

@@ -258,8 +258,20 @@ async def test_a_visit_is_shown_at_once_with_its_evidence(api: Api) -> None:
         assert visit["decision"] == "interstitial"
         assert visit["reason"]
         assert visit["address"] == "127.0.0.0/24"
-        assert {"rule", "points_to", "reason"} == set(visit["evidence"][0])
-        assert "automated" in {evidence["points_to"] for evidence in visit["evidence"]}
+        named = {"rule", "points_to", "kind", "reason", "authority"}
+        assert all(set(evidence) == named for evidence in visit["evidence"])
+        told = {(one["points_to"], one["kind"], one["authority"]) for one in visit["evidence"]}
+        assert ("automated", "tool", "rule") in told
+
+
+async def test_a_law_s_finding_is_shown_as_a_law_s(api: Api) -> None:
+    await api.campaign()
+    link = await api.link()
+    await api.scan(link["decoy_url"])
+    [visit] = (await api.get(f"/links/{link['id']}")).json()["visits"]
+    words = {evidence["rule"]: evidence["authority"] for evidence in visit["evidence"]}
+    assert words["decoy"] == "law"
+    assert words["agent-tool"] == "rule"
 
 
 async def test_visits_are_shown_newest_first(api: Api) -> None:

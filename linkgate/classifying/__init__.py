@@ -8,13 +8,13 @@ Nothing here opens a file or asks the time.
 from linkgate.classifying.curl import read_curl
 from linkgate.classifying.described import Described, Unreadable
 from linkgate.classifying.har import read_har
-from linkgate.classifying.judged import Circumstances, Judged, judge_described
+from linkgate.classifying.judged import Circumstances, Classified, judge_described
 from linkgate.classifying.logs import read_line
 
 __all__ = [
     "Circumstances",
+    "Classified",
     "Described",
-    "Judged",
     "Unreadable",
     "judge_described",
     "read_curl",

@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from linkgate.errors import LinkgateError
 
+#: 9999-12-31, the last day that can be written as a date.
+_LAST_SECOND = 253_402_300_799
+
 
 class Unreadable(LinkgateError):
     """It is not what it was said to be; the message says what is wrong, and the mend."""
@@ -46,3 +49,8 @@ def host_of(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return ""
+
+
+def moment(seconds: float) -> float | None:
+    """Seconds since the epoch as they are; None for what is no time since then, like NaN."""
+    return float(seconds) if 0 <= seconds <= _LAST_SECOND else None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from linkgate.classifying.described import Described, Unreadable, with_host
+from linkgate.classifying.described import Described, Unreadable, moment, with_host
 
 
 def read_har(text: str, *, every: bool) -> list[Described]:
@@ -80,4 +80,4 @@ def _time(text: object) -> float | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return at.timestamp() if at.tzinfo else None
+    return moment(at.timestamp()) if at.tzinfo else None

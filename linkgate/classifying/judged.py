@@ -28,14 +28,8 @@ from linkgate.detection import (
     read_agent,
 )
 from linkgate.detection.rules import is_local
-from linkgate.signals import Signals, gather
+from linkgate.signals import HEADER_FIELDS, Signals, gather
 
-# Fields of Signals that hold a header. The host is no matter of a log's: it was asked for a link.
-HEADERS = frozenset(
-    field.name
-    for field in msgspec.structs.fields(Signals)
-    if field.type is str and field.name not in {"method", "address"}
-)
 _KEPT = 4096
 
 
@@ -54,7 +48,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Classified:
     """A described visit and what it was judged to be. `verdict` is None if the description holds
     too little to tell: nothing in it speaks against a person, and a person would show more.
     """
@@ -66,7 +60,7 @@ class Judged:
     decisions: Mapping[Policy, Decision]
 
 
-def judge_described(described: Described, around: Circumstances, rules: Ruleset) -> Judged:
+def judge_described(described: Described, around: Circumstances, rules: Ruleset) -> Classified:
     """Judge a described visit as the gate would judge it, with nothing remembered before it.
 
     A POST is taken for the press of a page's button, with its challenge in order.
@@ -76,10 +70,12 @@ def judge_described(described: Described, around: Circumstances, rules: Ruleset)
     if described.known is None:
         verdict: Verdict | None = rules.judge(signals, NOTHING_KNOWN, at)
     else:
-        unknown = HEADERS - {name.replace("-", "_") for name in described.known}
+        unknown = frozenset(
+            field for name, field in HEADER_FIELDS.items() if name not in described.known
+        )
         verdict = _judge_partly(signals, at, rules, unknown)
     decisions = _decisions(verdict, signals, at) if verdict else {}
-    return Judged(described, signals.address, at, verdict, decisions)
+    return Classified(described, signals.address, at, verdict, decisions)
 
 
 def _signals(described: Described, around: Circumstances) -> Signals:

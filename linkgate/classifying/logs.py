@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from linkgate.classifying.described import Described, Unreadable
+from linkgate.classifying.described import Described, Unreadable, moment
 
 _COMBINED = frozenset({"user-agent", "referer"})
 # A virtual host may stand before the address, and further fields after the user agent.
@@ -135,7 +135,7 @@ def _unescaped(text: str) -> str:
 
 def _time(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return moment(value)
     text = str(value or "")
     if re.fullmatch(r"\d{9,11}(?:\.\d+)?", text):
         return float(text)
@@ -144,7 +144,7 @@ def _time(value: object) -> float | None:
             at = read(text)
         except ValueError:
             continue
-        return at.timestamp() if at.tzinfo else None
+        return moment(at.timestamp()) if at.tzinfo else None
     return None
 
 

@@ -41,6 +41,13 @@ SentAt = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="When the e-mail goes out: 2026-05-01T08:00:00Z."),
 ]
+ScanMinutes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MINUTES",
+        help="How long after that scanners are expected, and people press once: 0 to 1440.",
+    ),
+]
 Public = Annotated[
     bool | None,
     typer.Option(
@@ -72,6 +79,7 @@ def create(
     cancel_url: CancelUrl = None,
     policy: Policy = None,
     sent_at: SentAt = None,
+    scan_minutes: ScanMinutes = None,
     public: Public = None,
     session_minutes: SessionMinutes = None,
     link_days: LinkDays = None,
@@ -87,8 +95,8 @@ def create(
     from linkgate.campaigns import create as created
 
     draft = Draft(
-        name, price, mode, success_url, cancel_url, policy, sent_at, public, session_minutes,
-        link_days,
+        name, price, mode, success_url, cancel_url, policy, sent_at, scan_minutes, public,
+        session_minutes, link_days,
     )  # fmt: skip
     data = read_draft(file, draft, whole=True)
     if slug is not None:
@@ -162,6 +170,7 @@ def change(
     cancel_url: CancelUrl = None,
     policy: Policy = None,
     sent_at: SentAt = None,
+    scan_minutes: ScanMinutes = None,
     public: Public = None,
     session_minutes: SessionMinutes = None,
     link_days: LinkDays = None,
@@ -173,8 +182,8 @@ def change(
     from linkgate.campaigns import check_life
 
     draft = Draft(
-        name, price, mode, success_url, cancel_url, policy, sent_at, public, session_minutes,
-        link_days,
+        name, price, mode, success_url, cancel_url, policy, sent_at, scan_minutes, public,
+        session_minutes, link_days,
     )  # fmt: skip
     patch = read_draft(file, draft, whole=False)
 
@@ -238,6 +247,7 @@ def _print(campaign: "Campaign") -> None:
             "after paying": campaign.destination.success_url,
             "turning back": campaign.destination.cancel_url,
             "sent": campaign.sent_at,
+            "scan window": _minutes(campaign.scan_minutes),
             "public": "yes" if campaign.public else "no",
             "checkout open": f"{campaign.session_minutes} minutes",
             "links live": f"{campaign.link_days} days" if campaign.link_days else None,
@@ -246,6 +256,10 @@ def _print(campaign: "Campaign") -> None:
             "revision": campaign.revision,
         }
     )
+
+
+def _minutes(minutes: float | None) -> str | None:
+    return None if minutes is None else f"{minutes:g} minutes"
 
 
 def _destination(campaign: "Campaign") -> str:

@@ -56,6 +56,15 @@ def classify(
         str | None,
         typer.Option(metavar="TIME", help="When the e-mail went out: 2026-05-01T08:00:00Z."),
     ] = None,
+    scan_minutes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MINUTES",
+            min=0,
+            max=1440,
+            help="How long after that scanners are expected, as the campaign says; 0: not at all.",
+        ),
+    ] = None,
     decoy: Annotated[bool, typer.Option("--decoy", help="The visit opened a decoy.")] = False,
     no_config: Annotated[
         bool, typer.Option("--no-config", help="Judge by linkgate's own rules alone.")
@@ -74,8 +83,11 @@ def classify(
     options = Options(agent, tuple(header or ()), method, curl, har, log, every)
     around = _circumstances(address, at, sent_at, http=http, decoy=decoy)
     _check_combination(options, address=address, at=at, http=http)
+    if scan_minutes is not None and sent_at is None:
+        raise Invalid([Problem("--scan-minutes", "counts from --sent-at; give that too")])
     in_force = ruleset_in_force(ctx, no_config=no_config)
-    around = replace(around, scan_seconds=in_force.scan_seconds)
+    minutes = in_force.scan_minutes if scan_minutes is None else scan_minutes
+    around = replace(around, scan_seconds=minutes * 60.0)
     described, skipped = read(options)
     judged = (judge_described(one, around, in_force.rules) for one in described)
     judgements.show(judged, len(described), skipped, in_force.whose, as_json=as_json)
@@ -86,7 +98,7 @@ class InForce(NamedTuple):
 
     rules: "Ruleset"
     whose: str
-    scan_seconds: float = 600.0
+    scan_minutes: float = 10
 
 
 def ruleset_in_force(ctx: typer.Context, *, no_config: bool) -> "InForce":
@@ -94,21 +106,18 @@ def ruleset_in_force(ctx: typer.Context, *, no_config: bool) -> "InForce":
 
     Raises ConfigError if the configuration can't be used.
     """
-    from linkgate.asn import AsnDatabase
-    from linkgate.detection import RULES, Networks
-    from linkgate.detection.assembly import assemble
-
     if no_config or not _has_configuration(ctx):
+        from linkgate.detection import RULES
+
         return InForce(RULES, "built-in")
     try:
         settings = configuration(ctx).detection
     except ConfigError as error:
         hint = "judges by linkgate's own rules, without the configuration"
         raise ConfigError([*error.problems, Problem("--no-config", hint)]) from None
-    database = AsnDatabase(settings.asn_database) if settings.asn_database else None
-    chosen = settings.in_force
-    rules = assemble(chosen.limits, Networks(database), chosen.own, chosen.off)
-    return InForce(rules, "configuration", settings.scan_minutes * 60.0)
+    from linkgate.judging import Bench
+
+    return InForce(Bench.of(settings).rules, "configuration", settings.scan_minutes)
 
 
 def _has_configuration(ctx: typer.Context) -> bool:
@@ -146,12 +155,14 @@ def _circumstances(
 def _moment(option: str, text: str | None, problems: list[Problem]) -> float | None:
     from datetime import datetime
 
+    from linkgate.classifying.described import moment
+
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        if "T" in text and moment.tzinfo:
-            return moment.timestamp()
+        at = datetime.fromisoformat(text)
+        if "T" in text and at.tzinfo and (seconds := moment(at.timestamp())) is not None:
+            return seconds
     except (ValueError, OverflowError):
         pass
     problems.append(

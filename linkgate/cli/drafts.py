@@ -16,6 +16,7 @@ _OPTIONS = {
     "name": "--name",
     "policy": "--policy",
     "sent_at": "--sent-at",
+    "scan_minutes": "--scan-minutes",
     "session_minutes": "--session-minutes",
     "link_days": "--link-days",
     "destination.mode": "--mode",
@@ -36,6 +37,7 @@ class Draft:
     cancel_url: str | None
     policy: str | None
     sent_at: str | None
+    scan_minutes: int | None
     public: bool | None
     session_minutes: int | None
     link_days: int | None
@@ -85,6 +87,7 @@ def _fields(draft: Draft) -> dict[str, Any]:
         "name": draft.name,
         "policy": draft.policy,
         "sent_at": draft.sent_at,
+        "scan_minutes": draft.scan_minutes,
         "public": draft.public,
         "session_minutes": draft.session_minutes,
         "link_days": draft.link_days,

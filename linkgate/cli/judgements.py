@@ -5,16 +5,18 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import track
 
 from linkgate.campaigns import Policy
 from linkgate.cli import printing
+from linkgate.cli.verdicts import findings, named
 from linkgate.decision import Action, Decision
-from linkgate.detection import Verdict
+from linkgate.picturing import PicturedEvidence, deciding, pictured
 
 if TYPE_CHECKING:
-    from linkgate.classifying import Judged
+    from linkgate.classifying import Classified
     from linkgate.cli.reading import Skipped
 
 #: Of a table; more are counted, and --json has them all.
@@ -41,7 +43,7 @@ _DOES = {
 
 
 def show(
-    judged: "Iterable[Judged]", number: int, skipped: "Skipped", rules: str, *, as_json: bool
+    judged: "Iterable[Classified]", number: int, skipped: "Skipped", rules: str, *, as_json: bool
 ) -> None:
     """Print `number` judged visits, as they come."""
     visits = _watched(judged, number)
@@ -56,7 +58,7 @@ def show(
         printing.note(f"{what} not read; the first: {skipped.first}.")
 
 
-def _watched(judged: "Iterable[Judged]", number: int) -> "Iterator[Judged]":
+def _watched(judged: "Iterable[Classified]", number: int) -> "Iterator[Classified]":
     console = Console(stderr=True)
     quiet = not console.is_terminal or number < 1000
     yield from track(
@@ -64,46 +66,43 @@ def _watched(judged: "Iterable[Judged]", number: int) -> "Iterator[Judged]":
     )
 
 
-def named(verdict: Verdict | None) -> str:
-    """A verdict in words: "automated (scanner)"."""
-    if verdict is None:
-        return UNDECIDED
-    return f"{verdict.value} ({verdict.kind})" if verdict.kind else str(verdict.value)
+def _who(one: "Classified") -> str:
+    return named(one.verdict.value, one.verdict.kind) if one.verdict else UNDECIDED
 
 
-def _in_full(one: "Judged", rules: str) -> None:
-    described, verdict = one.described, one.verdict
-    printing.line(named(verdict))
+def _evidence(one: "Classified") -> tuple[PicturedEvidence, ...]:
+    return tuple(map(pictured, one.verdict.evidence)) if one.verdict else ()
+
+
+def _in_full(one: "Classified", rules: str) -> None:
+    printing.line(_who(one))
     printing.line()
-    if verdict is None:
+    if one.verdict is None:
         printing.line(_TOO_LITTLE)
-    elif verdict.evidence:
-        highest = max(evidence.authority for evidence in verdict.evidence)
-        rows = [
-            (
-                evidence.rule,
-                f"{evidence.points_to} ({evidence.kind})" if evidence.kind else evidence.points_to,
-                evidence.reason + ("" if evidence.authority is highest else " [outranked]"),
-            )
-            for evidence in verdict.evidence
-        ]
-        printing.table(("rule", "points to", "reason"), rows)
+    elif evidence := _evidence(one):
+        printing.table(("rule", "points to", "reason"), findings(evidence))
     else:
         printing.line("No rule found anything: nothing shows a person's browser either.")
     printing.line()
     for sentence in _decided(one):
         printing.line(sentence)
-    for note in (*described.notes, *_remarks(one, rules)):
+    for note in (*_notes(one), *_remarks(one, rules)):
         printing.note(note)
 
 
-def _decided(one: "Judged") -> Iterator[str]:
+def _decided(one: "Classified") -> Iterator[str]:
     """What each policy makes of it; policies that agree share a sentence."""
     alike: dict[Decision, list[Policy]] = {}
     for policy, decision in one.decisions.items():
         alike.setdefault(decision, []).append(policy)
     for decision, policies in alike.items():
-        yield f"{_and(policies)}: {_DOES.get(decision.action, decision.action)}; {decision.reason}."
+        yield f"{_and(policies)}: {_done(decision, one)}."
+
+
+def _done(decision: Decision, one: "Classified") -> str:
+    if decision.action is Action.MINT and one.described.method == "POST":
+        return "a session, if the press was a person's: presses can't be described here"
+    return f"{_DOES.get(decision.action, decision.action)}; {decision.reason}"
 
 
 def _and(policies: list[Policy]) -> str:
@@ -111,20 +110,23 @@ def _and(policies: list[Policy]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _remarks(one: "Judged", rules: str) -> Iterator[str]:
+def _notes(one: "Classified") -> tuple[str, ...]:
+    pressed = one.described.method == "POST"
+    return (*one.described.notes, _PRESSED) if pressed else one.described.notes
+
+
+def _remarks(one: "Classified", rules: str) -> Iterator[str]:
     if one.described.known is not None:
         yield _PARTIAL
-    if one.described.method == "POST":
-        yield _PRESSED
     yield f"{_ALONE} Rules: {rules}."
 
 
-def _table(visits: "Iterator[Judged]", number: int) -> None:
+def _table(visits: "Iterator[Classified]", number: int) -> None:
     counts: Counter[str] = Counter()
     rows: list[tuple[object, ...]] = []
     partial = False
     for place, one in enumerate(visits, 1):
-        counts[named(one.verdict)] += 1
+        counts[_who(one)] += 1
         partial = partial or one.described.known is not None
         if place <= ROWS:
             rows.append(_row(place, one))
@@ -140,15 +142,15 @@ def _table(visits: "Iterator[Judged]", number: int) -> None:
         printing.line("Undecided: nothing in the line speaks for or against a person.")
 
 
-def _row(place: int, one: "Judged") -> tuple[object, ...]:
+def _row(place: int, one: "Classified") -> tuple[object, ...]:
     agent = one.described.header("user-agent")
     short = f"{agent[:77]}..." if len(agent) > 80 else agent
-    evidence = one.verdict.evidence if one.verdict else ()
-    decisive = [e.rule for e in evidence if one.verdict and e.points_to is one.verdict.value]
-    return place, one.described.method, one.address, named(one.verdict), ", ".join(decisive), short
+    verdict = one.verdict.value if one.verdict else None
+    decisive = [found.rule for found in deciding(_evidence(one)) if found.points_to == verdict]
+    return place, one.described.method, one.address, _who(one), ", ".join(decisive), short
 
 
-def _as_json(visits: "Iterator[Judged]", skipped: "Skipped", rules: str) -> None:
+def _as_json(visits: "Iterator[Classified]", skipped: "Skipped", rules: str) -> None:
     told = [_as_data(one) for one in visits]
     counts = Counter(visit["verdict"] or UNDECIDED for visit in told)
     printing.as_json(
@@ -161,7 +163,7 @@ def _as_json(visits: "Iterator[Judged]", skipped: "Skipped", rules: str) -> None
     )
 
 
-def _as_data(one: "Judged") -> dict[str, Any]:
+def _as_data(one: "Classified") -> dict[str, Any]:
     verdict, described = one.verdict, one.described
     return {
         "method": described.method,
@@ -172,19 +174,10 @@ def _as_data(one: "Judged") -> dict[str, Any]:
         "complete": described.known is None,
         "verdict": verdict.value if verdict else None,
         "kind": verdict.kind if verdict else None,
-        "evidence": [
-            {
-                "rule": evidence.rule,
-                "points_to": evidence.points_to,
-                "kind": evidence.kind,
-                "reason": evidence.reason,
-                "authority": evidence.authority.name.lower(),
-            }
-            for evidence in (verdict.evidence if verdict else ())
-        ],
+        "evidence": msgspec.to_builtins(_evidence(one)),
         "decisions": {
             policy: {"action": decision.action, "reason": decision.reason}
             for policy, decision in one.decisions.items()
         },
-        "notes": list(described.notes),
+        "notes": list(_notes(one)),
     }

@@ -21,7 +21,7 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
     result = linkgate(
         *("campaigns", "create", *SPRING, "--price", "price_2:3", "--policy", "confirm"),
         *("--sent-at", "2026-05-01T08:00:00Z", "--public", "--cancel-url", "https://example.com/"),
-        *("--session-minutes", "60", "--link-days", "30"),
+        *("--session-minutes", "60", "--link-days", "30", "--scan-minutes", "25"),
     )
     assert (result.exit_code, result.stdout) == (0, "Campaign spring was created.\n")
     campaign = shown(linkgate)
@@ -42,6 +42,7 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
         "sent_at": "2026-05-01T08:00:00Z",
         "public": True,
         "session_minutes": 60,
+        "scan_minutes": 25,
         "link_days": 30,
         "status": "active",
         "trouble": None,
@@ -179,9 +180,20 @@ def test_a_change_keeps_what_it_does_not_name(linkgate: Invoke) -> None:
     assert campaign["destination"]["success_url"] == SUCCESS[1]
 
 
+def test_the_scan_window_is_changed_alone_and_shown(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    assert "scan window" not in linkgate("campaigns", "show", "spring").stdout
+    for minutes in ("0", "45"):
+        linkgate("campaigns", "change", "spring", "--scan-minutes", minutes)
+        assert shown(linkgate)["scan_minutes"] == int(minutes)
+        text = linkgate("campaigns", "show", "spring").stdout
+        assert f"scan window    {minutes} minutes\n" in text
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
+        (["change", "spring", "--scan-minutes", "1441"], 2, "scan_minutes (--scan-minutes): "),
         (["change", "spring"], 2, "options: name nothing to change"),
         (["change", "spring", "--policy", "no"], 2, "policy (--policy): "),
         (["change", "none", "--name", "x"], 1, "linkgate: there is no campaign 'none'"),

@@ -92,6 +92,15 @@ def test_the_scan_window_is_counted_from_the_sending() -> None:
     assert early["at"] == "2026-05-01T08:00:40.000+00:00"
 
 
+def test_the_scan_window_can_be_a_campaigns() -> None:
+    times = ["--sent-at", "2026-05-01T08:00:00Z", "--at", "2026-05-01T08:15:00Z"]
+    assert one(*browser(), *times)["verdict"] == "human"
+    assert one(*browser(), *times, "--scan-minutes", "20")["verdict"] == "suspect"
+    soon = [*times[:3], "2026-05-01T08:05:00Z"]
+    assert one(*browser(), *soon)["verdict"] == "suspect"
+    assert one(*browser(), *soon, "--scan-minutes", "0")["verdict"] == "human"
+
+
 def test_plain_http_asks_for_no_sec_fetch() -> None:
     words = ["-A", "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"]
     words += ["-H", "Accept: text/html", "-H", "Accept-Language: en", "-H", "Accept-Encoding: gzip"]
@@ -102,6 +111,15 @@ def test_plain_http_asks_for_no_sec_fetch() -> None:
 def test_a_post_is_taken_for_a_press() -> None:
     visit = one(*browser(), "-X", "POST")
     assert visit["decisions"]["confirm"]["action"] == "mint"
+    assert any("taken for the button's press" in note for note in visit["notes"])
+    result = run(*browser(), "-X", "POST")
+    assert (
+        "adaptive, confirm and direct: a session, if the press was a person's: presses can't be "
+        "described here.\n"
+    ) in result.stdout
+    assert "A POST is taken for the button's press" in result.stderr
+    # Of what is no press, or mints nothing, it is not said.
+    assert "if the press" not in run(*browser()).stdout + run("-A", "curl/8", "-X", "POST").stdout
 
 
 def test_one_visit_is_shown_in_full() -> None:
@@ -112,10 +130,25 @@ def test_one_visit_is_shown_in_full() -> None:
     assert "adaptive, confirm and direct: the page with the button" in result.stdout
 
 
+def test_what_a_law_outranks_is_marked_and_decides_nothing() -> None:
+    shown = run("-A", "", "-H", "Accept: */*", "-X", "HEAD").stdout
+    assert "there is no user agent [outranked]" in shown
+    assert "opens no page [outranked]" not in shown
+    text = "\n".join(
+        log_line(agent=agent, request=f"{method} /l/x")
+        for agent, method in (("-", "HEAD"), ("curl/8.0", "GET"))
+    )
+    _, _, head, get, *_ = run("--log", "-", stdin=text).stdout.splitlines()
+    assert head.split()[:6] == ["1", "HEAD", "192.0.2.7", "automated", "(tool)", "method"]
+    assert "agent-tool" in get
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "classify: no visit is described"),
+        (["-A", "x", "--scan-minutes", "5"], "--scan-minutes: counts from --sent-at"),
+        (["-A", "x", "--at", "0001-01-01T00:00:00+14:00"], "--at: "),
         (["-A", "x", "-H", "junk"], "--header: 'junk' is no header"),
         (["-A", "x", "-H", "User-Agent: y"], "--agent: and a User-Agent header"),
         (["-A", "x", "-X", "GET /"], "--method: 'GET /' is no method"),
@@ -336,6 +369,56 @@ def test_forms_of_a_line(line: str, method: str, agent: str) -> None:
 def test_what_is_no_line(line: str) -> None:
     with pytest.raises(Unreadable):
         read_line(line)
+
+
+@pytest.mark.parametrize("at", ["1e300", "NaN", "-Infinity", "-1e12", "1" + "0" * 400, "true"])
+def test_what_is_no_time_is_as_good_as_none(at: str) -> None:
+    line = f'{{"http_user_agent": "curl/8.0", "msec": {at}}}'
+    assert read_line(line).at is None
+    assert told("--log", "-", stdin=line)["counts"]["automated"] == 1
+
+
+def test_a_har_from_before_all_time_is_judged() -> None:
+    text = har(entry(dict(BROWSER)) | {"startedDateTime": "0001-01-01T00:00:00+14:00"})
+    assert told("--har", "-", stdin=text)["visits"][0]["verdict"] == "human"
+
+
+ESCAPES = "\x1b[2J\x9b31m\u202e [red]x[/red]"
+WRITTEN_OUT = r"\x1b[2J\x9b31m\u202e [red]x[/red]"
+
+
+def described_with(agent: str) -> dict[str, tuple[list[str], str | None]]:
+    """Every way to describe a visit with that user agent: arguments, and standard input."""
+    line = json.dumps({"request_method": f"G{ESCAPES}", "http_user_agent": agent})
+    pages = har(entry({"User-Agent": agent}), entry({"User-Agent": agent}))
+    return {
+        "option": (["-A", agent], None),
+        "curl": (["--curl", f"curl 'https://x.example/{agent}' -H @{agent} --{agent}"], None),
+        "no curl": (["--curl", f"curl 'gopher{agent}://x'"], None),
+        "log": (["--log", "-"], f"{line}\n{line}\n{log_line(agent=agent)}"),
+        "no log": (["--log", "-"], agent),
+        "har": (["--har", "-", "--all"], pages),
+        "no file": (["--har", f"no{agent}file"], None),
+    }
+
+
+@pytest.mark.parametrize("way", described_with(""))
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_no_description_steers_the_terminal(way: str, as_json: list[str]) -> None:
+    words, stdin = described_with(f"Mozilla/5.0 {ESCAPES}")[way]
+    result = run(*words, *as_json, stdin=stdin)
+    said = result.stdout + result.stderr
+    assert said.replace("\n", "").isprintable()
+    assert "\x1b" not in said
+    if way in {"log", "har"} and not as_json:
+        assert WRITTEN_OUT in said
+
+
+def test_half_a_character_spoils_nothing() -> None:
+    # JSON can hold it, and no terminal's encoding has it.
+    text = har(entry({"User-Agent": "a\ud800"}), entry({"User-Agent": "b\udfff"}))
+    assert r"a\ud800" in run("--har", "-", "--all", stdin=text).stdout
+    assert told("--har", "-", "--all", stdin=text)["visits"][0]["user_agent"] == "a\ud800"
 
 
 def test_caddys_lines_hold_all_headers() -> None:

@@ -104,6 +104,7 @@ MACHINES = {
         "Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B Build/UP1A.231005.007)",
         "zorble-client 1.0",
         "okhttp/5.0.0",
+        "Windows-Media-Player/10.00.00.4019",
     ),
     Kind.PREVIEW: ("Zorble/1 CFNetwork/1568.100.1 Darwin/24.0.0", "Zorble Link Preview"),
 }
@@ -122,6 +123,11 @@ PEOPLE = (
     "Mobile Safari/534.30",
     "NCSA_Mosaic/2.7ck11 (X11;OpenBSD 7.1 i386) libwww/2.12 modified",
     "IBrowse/2.5.5 (Amiga; MorphOS 3.16; Build 25.99 68K)",
+    # Internet Explorer names the parts of Windows that came with a player.
+    "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.0; FunWebProducts; SLCC1; .NET CLR 2.0.50727; "
+    "Media Center PC 5.0; .NET CLR 3.0.04506; Windows-Media-Player/10.00.00.3990)",
+    "Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.1; Trident/6.0; "
+    "Windows-Media-Player/10.00.00.3990)",
     CHROME + " Agency/97.8.9180.81",
     CHROME + " Viewer/99.9.8853.8",
     CHROME + " Config/92.2.2788.20",

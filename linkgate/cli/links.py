@@ -151,7 +151,7 @@ def _print(picture: "Picture", as_json: bool) -> None:
     for visit in picture.visits:
         printing.line()
         for text in _told(visit):
-            printing.line(text)
+            printing.item(text, indent=6)
     if not picture.visits:
         printing.note()
         printing.note("Nobody has visited it yet.")
@@ -162,11 +162,11 @@ def _told(visit: "PicturedVisit") -> "Iterator[str]":
     from linkgate.cli.verdicts import findings, labelled, named
 
     yield f"visit {printing.when(visit.at)}, {visit.method}"
-    who = named(visit.verdict, visit.kind)
-    if visit.changes:
-        # What was done then doesn't fit the verdict of now, and isn't meant to.
-        who = f"{who} now, {labelled(visit.changes[0].before)} when it came"
-    why = f" ({visit.reason})" if visit.reason else ""
+    now = named(visit.verdict, visit.kind)
+    # What was done doesn't fit a verdict that was changed later, and isn't meant to.
+    then = labelled(visit.changes[0].before) if visit.changes else now
+    who = f"{now} now, {then} when it came" if visit.changes else now
+    why = f" ({visit.reason})" if visit.reason not in ("", then) else ""
     yield f"  {who}: {visit.decision}{why}{f', {visit.outcome}' if visit.outcome else ''}"
     for change in visit.changes:
         yield (

@@ -7,6 +7,7 @@ is written out, so that it can neither steer the terminal nor pass for a line of
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from textwrap import wrap
 from typing import Any
 
 import typer
@@ -47,6 +48,24 @@ def facts(pairs: Mapping[str, object]) -> None:
 def line(text: str = "") -> None:
     """Print a line of text, and flush it for who waits for it through a pipe."""
     typer.echo(visible(text))
+
+
+def item(text: str, indent: int) -> None:
+    """Print a line; where a terminal is too narrow, it goes on below, indented, at a word's end."""
+    out, plain = console(), visible(text)
+    if not out.is_terminal:
+        typer.echo(plain)
+        return
+    hanging = " " * indent
+    # No word is broken: ids are there to copy.
+    for part in wrap(
+        plain,
+        out.width,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ):
+        typer.echo(part)
 
 
 def note(text: str = "") -> None:

@@ -92,7 +92,8 @@ def visited(spring: Invoke, store: str, body: str, outcome: str = "") -> str:
     url = spring("links", "create", "spring", "r-1001").stdout.strip()
     link = json.loads(spring("links", "show", url, "--json").stdout)["id"]
     with Redis.from_url(store) as client:
-        client.lpush(keys.visits(link), f"mint\t{outcome}\t{body}")
+        decision = "mint" if "a person" in body else "interstitial"
+        client.lpush(keys.visits(link), f"{decision}\t{outcome}\t{body}")
     result = spring("links", "show", url)
     assert result.exit_code == 0, result.stderr
     return result.stdout.partition("\nvisit ")[2]
@@ -107,6 +108,12 @@ def test_a_visit_is_shown_with_what_each_finding_points_to(spring: Invoke, valke
         "  - navigation points to human: it came as browsers do [outranked]",
         "  - own:ours points to human: our own probe",
     ]
+
+
+def test_a_machine_s_kind_is_told_once(spring: Invoke, valkey_url: str) -> None:
+    page = Decision(Action.INTERSTITIAL, "automated (scanner)")
+    told = visited(spring, valkey_url, describe("v1", Signals(), conclude([DECOY]), page, AT))
+    assert told.splitlines()[1] == "  automated (scanner): interstitial"
 
 
 def test_a_verdict_that_changed_is_shown_with_what_it_was(spring: Invoke, valkey_url: str) -> None:

@@ -17,6 +17,7 @@ PLAIN = r"a\x1b[2J\x1b]0;title\x07\x9b31m\u202e\r\nlinkgate: all is well\x7f\ud8
 WAYS: dict[str, Callable[[str], None]] = {
     "line": printing.line,
     "note": printing.note,
+    "item": lambda text: printing.item(text, 4),
     "table": lambda text: printing.table(("column",), [(text,)]),
     "facts": lambda text: printing.facts({"fact": text}),
 }
@@ -38,6 +39,20 @@ def test_at_a_terminal_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS["table"](HOSTILE)
     WAYS["facts"](HOSTILE)
     assert out.export_text().count(PLAIN) == 2
+
+
+def test_a_long_item_goes_on_below_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = Console(force_terminal=True, width=20)
+    monkeypatch.setattr(printing, "console", lambda: narrow)
+    printing.item(f"  - one two three four\x1b {'x' * 30} five", 4)
+    assert capsys.readouterr().out.splitlines() == [
+        "  - one two three",
+        r"    four\x1b",
+        f"    {'x' * 30}",
+        "    five",
+    ]
 
 
 @pytest.mark.parametrize("text", ["caf\u00e9", "\u65e5\u672c\u8a9e", "\u0639\u0631\u0628\u064a"])

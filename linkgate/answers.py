@@ -64,11 +64,16 @@ class Answer:
 
     def busy(self, retry_after: float) -> Page:
         """Show the page that tries again by itself: only to someone who was let in."""
+        press = self.signals.press
+        pressed = press is not None and not press.unpressed
+        waiting = not (pressed or self.signals.known_device)
         return self.means.pages.busy(
             campaign=self.campaign.name if self.campaign else "",
             lang=self._lang,
             action=self._action,
-            challenge=self._challenge(challenge.Origin.BUSY),
+            challenge=self._challenge(
+                challenge.Origin.WAITING if waiting else challenge.Origin.BUSY
+            ),
             retry_after=retry_after,
         )
 

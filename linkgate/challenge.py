@@ -28,8 +28,10 @@ class Origin(StrEnum):
     """Which page carried the challenge."""
 
     INTERSTITIAL = "i"
-    #: The busy page, shown to someone whom the gate had already let in; its script may resubmit.
+    #: The busy page, shown to someone who had pressed; its script may resubmit.
     BUSY = "b"
+    #: The same, shown to someone let in by the verdict alone: no press stands behind it.
+    WAITING = "w"
 
 
 class Refusal(StrEnum):
@@ -90,14 +92,15 @@ def read_press(confirmation: Challenge | Refusal, gesture: str, second: bool, no
     the dwell, so that a person is not taken for hasty. A clock ahead by less than the person's stay
     shortens the dwell, but not twice: the page that then comes is dated by the slower clock.
     """
-    dwell, repeat = None, False
+    dwell, repeat, unpressed = None, False, False
     if isinstance(confirmation, Challenge):
-        repeat = confirmation.origin is Origin.BUSY
+        repeat = confirmation.origin is not Origin.INTERSTITIAL
+        unpressed = confirmation.origin is Origin.WAITING
         if confirmation.issued_at <= now:
             dwell = now - confirmation.issued_at
     words = gesture[:GESTURE_LIMIT].split()
     if "ran" not in words:
-        return Press(dwell=dwell, second=second, repeat=repeat)
+        return Press(dwell=dwell, second=second, repeat=repeat, unpressed=unpressed)
     seen = [int(match[1]) / 1000 for word in words if (match := _SEEN.fullmatch(word))]
     return Press(
         dwell=dwell,
@@ -109,4 +112,5 @@ def read_press(confirmation: Challenge | Refusal, gesture: str, second: bool, no
         visible=min((*seen, SEEN_LIMIT)) if seen else 0.0,
         second=second,
         repeat=repeat,
+        unpressed=unpressed,
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from linkgate.campaigns import Policy, Status
-from linkgate.challenge import Challenge, Refusal
+from linkgate.challenge import Challenge, Origin, Refusal
 from linkgate.detection import Kind, Standing, Verdict
 
 
@@ -57,8 +57,10 @@ def decide(
     if verdict.value is Standing.AUTOMATED:
         return _AUTOMATED[verdict.kind or Kind.TOOL]
     if isinstance(confirmation, Challenge):
-        return Decision(Action.MINT, "confirmed by a press")
-    if confirmation is not None:
+        # The busy page repeats a visit that nobody pressed for: it is worth what that one was.
+        if confirmation.origin is not Origin.WAITING:
+            return Decision(Action.MINT, "confirmed by a press")
+    elif confirmation is not None:
         return Decision(Action.INTERSTITIAL, f"the press carried no good challenge: {confirmation}")
     if trusted_device:
         return Decision(Action.MINT, "a device that confirmed before")

@@ -124,7 +124,7 @@ class Judge:
                 browser=_looks(signals),
                 keep_seconds=self._keep_seconds,
                 decoy_seconds=self._decoy_seconds,
-                leave=signals.press is None and not signals.decoy,
+                leave=not signals.decoy and (signals.press is None or signals.press.unpressed),
                 decoy=signals.decoy,
             )
             found = hindsight(signals, history, self._bench.rules.limits)

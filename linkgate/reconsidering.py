@@ -32,8 +32,8 @@ from linkgate.store.doubts import (
 
 log = logging.getLogger(__name__)
 
-#: A visit is written down within moments of its sighting: long enough for nearly every one.
-FIRST_LOOK_MS = 300
+#: A visit is written down within moments of its sighting, and counted within half a second.
+FIRST_LOOK_MS = 800
 #: How often a process looks for doubts that are due, its own and those of others that died.
 LOOK_SECONDS = 1.0
 AT_ONCE = 50

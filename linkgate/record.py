@@ -46,6 +46,8 @@ def describe(
     }
     if signals.known_device:
         kept["known_device"] = True
+    if signals.press is not None and not signals.press.unpressed:
+        kept["pressed"] = True
     if shadow is not None:
         kept["shadow"] = {
             "verdict": shadow.value,
@@ -66,7 +68,7 @@ def reconsider(
     """
     before = [_evidence(item) for item in kept.get("evidence", ())]
     rules = {evidence.rule for evidence in before}
-    if kept.get("method") == "POST" or kept.get("known_device") or late.rule in rules:
+    if kept.get("pressed") or kept.get("known_device") or late.rule in rules:
         return dict(kept)
     after = conclude((*before, late))
     changed = {**kept, "evidence": [_kept(evidence) for evidence in after.evidence]}

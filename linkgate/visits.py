@@ -40,6 +40,8 @@ from linkgate.tokens import Keyring, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
 
+_DECOYS = frozenset({"decoy-link", "decoy-address"})
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -145,7 +147,7 @@ class Gate:
         body = describe(name, signals, verdict, decision, now, shadow=judged.shadow)
         visit = Visit(name, decision.action, body)
         page = await self._apply(answer, verdict, decision, visit, pressed=form is not None)
-        if decision.action is Action.MINT and _is_press(confirmation):
+        if decision.action is Action.MINT and _is_press(confirmation) and not _tainted(verdict):
             cookie = (b"set-cookie", self._device_cookie(now))
             return Page(page.status, page.body, (*page.headers, cookie))
         return page
@@ -267,6 +269,11 @@ def _is_press(confirmation: challenge.Challenge | challenge.Refusal | None) -> b
         isinstance(confirmation, challenge.Challenge)
         and confirmation.origin is challenge.Origin.INTERSTITIAL
     )
+
+
+def _tainted(verdict: Verdict) -> bool:
+    # A press in a decoy's minute lets in that once; it makes no device of lasting trust.
+    return any(evidence.rule in _DECOYS for evidence in verdict.evidence)
 
 
 def same_origin(signals: Signals, public_url: str) -> bool:

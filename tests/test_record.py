@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from linkgate.decision import Action, Decision
 from linkgate.detection import Authority, Evidence, Kind, Standing, Verdict, conclude
 from linkgate.record import describe, label, reconsider
-from linkgate.signals import Signals
+from linkgate.signals import Press, Signals
 
 DECISION = Decision(Action.MINT, "a person")
 PERSON = Evidence("navigation", Standing.HUMAN, "as a browser's window does")
@@ -114,7 +114,7 @@ def test_the_operators_word_stands(own: Evidence, late: Evidence, verdict: str) 
 
 
 @pytest.mark.parametrize(
-    "signals", [Signals(method="POST"), Signals(known_device=True)], ids=["press", "device"]
+    "signals", [Signals(method="POST", press=Press()), Signals(known_device=True)], ids=["press", "device"]
 )
 @pytest.mark.parametrize("late", [DECOY, BURST])
 def test_what_is_a_persons_own_is_never_taken_back(signals: Signals, late: Evidence) -> None:

@@ -22,6 +22,13 @@ _NO_FETCH_METADATA_UNTIL = {"chrome": 75, "edge": 75, "firefox": 89, "safari": 1
 _PICTURES_SINCE = 85
 _PICTURES = ("image/avif", "image/webp")
 _SIGNED_EXCHANGE = "application/signed-exchange"
+# Fetch's words for modes and destinations (Fetch, 2.2.5).
+_WORDS = frozenset(
+    ("same-origin", "cors", "no-cors", "navigate", "nested-navigate", "websocket", "webtransport")
+    + ("document", "empty", "frame", "iframe", "fencedframe", "embed", "object", "image", "script")
+    + ("style", "font", "audio", "video", "track", "worker", "sharedworker", "serviceworker")
+    + ("manifest", "report", "json", "xslt", "audioworklet", "paintworklet")
+)
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -53,6 +60,11 @@ def expects_fetch_metadata(shape: Shape, agent: UserAgent) -> bool:
     since = FETCH_METADATA_SINCE.get(agent.engine)
     known = since is not None and agent.major >= since
     return known and shape.secure_context and not in_app(shape, agent)
+
+
+def _known(word: str) -> str:
+    # A reason is kept and shown: it must not carry whatever a visitor writes.
+    return word if word in _WORDS else "something else"
 
 
 def accept_missing(shape: Shape, agent: UserAgent) -> Finding | None:
@@ -138,7 +150,8 @@ def fetch_metadata_no_page(shape: Shape, agent: UserAgent) -> Finding | None:
     """
     if shape.sec_fetch_mode in _NAVIGATING:
         return None
-    return automated(f"Sec-Fetch-Mode says {shape.sec_fetch_mode}: no page is opened", Kind.TOOL)
+    said = _known(shape.sec_fetch_mode)
+    return automated(f"Sec-Fetch-Mode says {said}: no page is opened", Kind.TOOL)
 
 
 def fetch_metadata_frame(shape: Shape, agent: UserAgent) -> Finding | None:
@@ -150,7 +163,7 @@ def fetch_metadata_frame(shape: Shape, agent: UserAgent) -> Finding | None:
     navigates = shape.sec_fetch_mode in _NAVIGATING
     if not navigates or shape.sec_fetch_dest in {"", "document"}:
         return None
-    return suspect(f"Sec-Fetch-Dest says {shape.sec_fetch_dest}: no window of its own")
+    return suspect(f"Sec-Fetch-Dest says {_known(shape.sec_fetch_dest)}: no window of its own")
 
 
 def fetch_metadata_early(shape: Shape, agent: UserAgent) -> Finding | None:

@@ -34,7 +34,7 @@ def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt
     nothing back: a double click opens two tabs, and both have to work. A press taints nothing: its
     page came just before it.
     """
-    if signals.press is not None:
+    if signals.press is not None and not signals.press.unpressed:
         return ()
     if signals.decoy:
         return tuple(_decoy(history, limits))

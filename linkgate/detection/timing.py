@@ -75,7 +75,8 @@ def within(sightings: Iterable[Sighting], seconds: float) -> list[Sighting]:
 
 
 def _burst(scene: Scene, sightings: Iterable[Sighting], limit: int, whence: str) -> Finding | None:
-    if scene.signals.press is not None:
+    press = scene.signals.press
+    if press is not None and not press.unpressed:
         return None
     seconds = scene.limits.burst_seconds
     links = 1 + len({sighting.link for sighting in within(sightings, seconds)})

@@ -113,10 +113,14 @@ class Campaigns:
         return [_load(text) for text in texts if text]
 
     async def counts(self, slug: str) -> dict[str, int]:
-        """Return what was counted for a campaign so far."""
+        """Return what was counted for a campaign so far.
+
+        A process that died may have left a visit uncounted whose verdict changed later: no count is
+        below zero.
+        """
         async with self._connection.guard() as client:
             counted = cast(dict[str, str], await client.hgetall(keys.counters(slug)))
-        return {field: int(number) for field, number in sorted(counted.items())}
+        return {field: max(int(number), 0) for field, number in sorted(counted.items())}
 
     async def report_trouble(self, slug: str, at: str, message: str) -> None:
         """Keep the last reason why the destination refused the campaign, for the operator."""

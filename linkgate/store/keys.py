@@ -15,6 +15,14 @@ def visits(link_id: str) -> str:
     return f"lg:{{{link_id}}}:visits"
 
 
+def buffered(link_id: str) -> str:
+    """List, as `visits`: visits that were written in batches, which are machines'.
+
+    Apart from the others, so that a storm pushes out nothing that a person's session hangs on.
+    """
+    return f"lg:{{{link_id}}}:buffered"
+
+
 def sessions(link_id: str) -> str:
     """Hash: session id -> JSON of a `payments.Session`."""
     return f"lg:{{{link_id}}}:sessions"

@@ -272,8 +272,10 @@ class Links:
             pipeline.hgetall(keys.link(name))
             pipeline.hvals(keys.sessions(name))
             pipeline.lrange(keys.visits(name), 0, -1)
+            pipeline.lrange(keys.buffered(name), 0, -1)
             pipeline.get(keys.private(name))
-            fields, sessions, visits, private = await pipeline.execute()
+            fields, sessions, visits, buffered, private = await pipeline.execute()
+        visits += buffered
         if not (fields or sessions or visits or private):
             return None
         return Row(

@@ -152,7 +152,7 @@ class Recorder:
         rows: list[tuple[object, ...]] = []
         for name in names:
             link, visits = batch.links[name], batch.visits[name]
-            touched += (keys.link(name), keys.visits(name))
+            touched += (keys.link(name), keys.buffered(name))
             until = link.expires_at + self._retention_s
             known = (until, link.campaign, link.recipient, link.expires_at, link.customer or "")
             rows.append((*known, [visit_line(visit) for visit in visits]))

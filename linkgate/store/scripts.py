@@ -225,7 +225,7 @@ return 1
 """,
 )
 
-# KEYS: link, visits of each link in turn
+# KEYS: link, buffered of each link in turn
 # ARGV: visits kept; JSON: for each link [keep until (Unix s), campaign, recipient, expires (Unix
 #       s), customer, [the visits' lines]]
 # One call for many links, and one argument for all of them: calls and arguments cost the gateway

@@ -87,7 +87,7 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
 
 def _form(body: bytes) -> Form:
     try:
-        fields = parse_qs(body.decode("latin-1"), max_num_fields=20)
+        fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
     except ValueError:
         return Form()
     return Form(

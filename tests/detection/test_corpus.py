@@ -54,7 +54,7 @@ def test_law_every_person_gets_in_with_a_press_by_hand(case: Case, policy: Polic
 @pytest.mark.parametrize("case", THE_PEOPLE, ids=title)
 def test_law_every_person_gets_in_without_script(case: Case) -> None:
     pressed = {**case, "press": {"dwell": 3.0}}
-    if "link_decoy" in case.get("history", ()):
+    if case.get("history", {}).get("link_decoy", 1e9) <= RULES.limits.decoy_seconds:
         # In the minute after the link's own decoy, only a press by hand is believed (ADR 0012).
         assert decided(pressed, Policy.ADAPTIVE).action is Action.INTERSTITIAL
         later = {name: value for name, value in case["history"].items() if name != "link_decoy"}

@@ -266,7 +266,7 @@ class TestTakingBack:
         assert taken
         assert taken.session == "cs_1"
 
-    @pytest.mark.parametrize("own", [{"method": "POST"}, {"known_device": True}], ids=str)
+    @pytest.mark.parametrize("own", [{"pressed": True}, {"known_device": True}], ids=str)
     async def test_a_press_and_a_known_device_are_never_taken_back(
         self, store: DoubtStore, links: Links, own: dict[str, Any]
     ) -> None:

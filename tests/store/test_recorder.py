@@ -44,7 +44,7 @@ async def test_what_is_recorded_can_be_read(recording: Recorder, connection: Con
     assert row
     assert [v["id"] for v in row.visits] == ["v1"]
     assert row.fields["recipient"] == "r-0"
-    assert 0 < await connection.client.ttl(keys.visits(link().id)) <= 86_400 + 3600
+    assert 0 < await connection.client.ttl(keys.buffered(link().id)) <= 86_400 + 3600
     assert 0 < await connection.client.ttl(keys.link(link().id)) <= 86_400 + 3600
 
 
@@ -54,7 +54,7 @@ async def test_a_storm_on_one_link_keeps_its_newest_visits(
     for number in range(1000):
         recording.visit(link(), link().id, visit(f"v{number:04}"))
     await recording.flush()
-    assert await connection.client.llen(keys.visits(link().id)) == 5
+    assert await connection.client.llen(keys.buffered(link().id)) == 5
 
 
 async def test_a_batch_is_counted_once_however_often_it_is_written(
@@ -135,13 +135,13 @@ async def test_a_foreign_value_costs_only_itself(
     recording.visit(link(), link().id, visit("v1"))
     await recording.flush()
     assert await Campaigns(connection).counts("autumn") == {"visits.tool": 1}
-    assert await connection.client.llen(keys.visits(link().id)) == 1
+    assert await connection.client.llen(keys.buffered(link().id)) == 1
 
 
 async def test_a_links_foreign_value_costs_no_other_link(
     recording: Recorder, connection: Connection
 ) -> None:
-    await connection.client.set(keys.visits(link(3).id), "no list")
+    await connection.client.set(keys.buffered(link(3).id), "no list")
     for number in range(6):
         recording.visit(link(number), link(number).id, visit(f"v{number}"))
     await recording.flush()

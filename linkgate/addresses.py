@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import groupby
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 CHAIN_LIMIT = 2048
@@ -45,13 +47,12 @@ class RangeMap(Generic[T]):
     """
 
     def __init__(self, pairs: Iterable[tuple[Network, T]]) -> None:
-        edges: dict[int, dict[int, list[tuple[int, T]]]] = {4: {}, 6: {}}
+        edges: dict[int, list[tuple[int, int, T]]] = {4: [], 6: []}
         for network, value in pairs:
-            by_edge = edges[network.version]
-            first, last = int(network.network_address), int(network.broadcast_address)
-            by_edge.setdefault(first, []).append((1, value))
-            by_edge.setdefault(last + 1, []).append((-1, value))
-        self._tables = {version: _pieces(by_edge) for version, by_edge in edges.items()}
+            first = int(network.network_address)
+            end = first + (1 << network.max_prefixlen - network.prefixlen)
+            edges[network.version] += (first, 1, value), (end, -1, value)
+        self._tables = {version: _pieces(found) for version, found in edges.items()}
 
     def find(self, address: str) -> tuple[T, ...]:
         """Return the values of every network that holds `address`, each once; of junk, none."""
@@ -62,19 +63,24 @@ class RangeMap(Generic[T]):
         return values[bisect_right(starts, int(parsed))]
 
 
-def _pieces(by_edge: Mapping[int, list[tuple[int, T]]]) -> tuple[list[int], list[tuple[T, ...]]]:
+def _pieces(edges: list[tuple[int, int, T]]) -> tuple[list[int], list[tuple[T, ...]]]:
     """The places where the values change, and the values from there on; before the first, none."""
     starts: list[int] = []
     values: list[tuple[T, ...]] = [()]
     open_: dict[T, int] = {}
-    for edge in sorted(by_edge):
-        for step, value in by_edge[edge]:
-            open_[value] = open_.get(value, 0) + step
-        now = tuple(value for value, count in open_.items() if count > 0)
+    edges.sort(key=itemgetter(0))
+    for edge, changes in groupby(edges, key=itemgetter(0)):
+        for _, step, value in changes:
+            # Where one network of a value ends and the next begins, the end may come first.
+            count = open_.get(value, 0) + step
+            if count:
+                open_[value] = count
+            else:
+                del open_[value]
+        now = tuple(open_)
         if now != values[-1]:
             starts.append(edge)
             values.append(now)
-        open_ = {value: count for value, count in open_.items() if count}
     return starts, values
 
 

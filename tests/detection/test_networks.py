@@ -217,6 +217,15 @@ def test_pieces_say_what_looking_at_each_network_says(pairs: list[tuple]) -> Non
         assert len(found) == len(expected)
 
 
+def test_neighbours_of_one_value_are_one_piece_whichever_comes_first() -> None:
+    halves = [(ip_network("10.0.0.0/9"), "ours"), (ip_network("10.128.0.0/9"), "ours")]
+    for pairs in (halves, halves[::-1]):
+        ranges = RangeMap(pairs)
+        inside = ("10.0.0.0", "10.127.255.255", "10.128.0.0", "10.255.255.255")
+        assert [ranges.find(address) for address in inside] == [("ours",)] * 4
+        assert [ranges.find(address) for address in ("9.255.255.255", "11.0.0.0")] == [()] * 2
+
+
 def test_the_two_versions_of_ip_do_not_meet() -> None:
     ranges = RangeMap([(ip_network("0.0.0.0/1"), "four"), (ip_network("8000::/1"), "six")])
     assert ranges.find("1.2.3.4") == ("four",)

@@ -354,6 +354,9 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         ]
         + [
             hinted(CHROME, sec_ch_ua=UNBRANDED),
+            hinted(CHROME + " OPR/123.0.0.0", sec_ch_ua=UNBRANDED),
+            hinted(ANDROID_VIEW, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"Android"'),
+            hinted(CHROME, sec_ch_ua=UNBRANDED, x_requested_with="com.example.mail"),
             hinted(LINUX, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"Android"'),
         ],
         [
@@ -361,11 +364,6 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
             hinted(LINUX, sec_ch_ua=UNBRANDED + ', "Brave";v="156"', sec_ch_ua_platform='"Linux"'),
             hinted(MAC, sec_ch_ua=UNBRANDED, sec_ch_ua_platform='"macOS"'),
             hinted(LINUX, sec_ch_ua="", sec_ch_ua_platform='"Linux"'),
-            hinted(
-                LINUX.replace("Chrome/", "Slack/4.46 Chrome/140 Electron/38 "),
-                sec_ch_ua=UNBRANDED,
-                sec_ch_ua_platform='"Linux"',
-            ),
         ],
     ),
     "accept-missing": (

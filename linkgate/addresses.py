@@ -71,7 +71,6 @@ def _pieces(edges: list[tuple[int, int, T]]) -> tuple[list[int], list[tuple[T, .
     edges.sort(key=itemgetter(0))
     for edge, changes in groupby(edges, key=itemgetter(0)):
         for _, step, value in changes:
-            # Where one network of a value ends and the next begins, the end may come first.
             count = open_.get(value, 0) + step
             if count:
                 open_[value] = count

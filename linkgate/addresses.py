@@ -12,6 +12,8 @@ from operator import itemgetter
 from typing import Generic, TypeVar
 
 CHAIN_LIMIT = 2048
+#: 64:ff9b::/96
+_NAT64 = 0x64FF9B << 64
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -226,6 +228,16 @@ def _parse(text: str) -> Address | None:
         parsed = ip_address(bare.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped
-    return parsed
+    return _undressed(parsed) if isinstance(parsed, IPv6Address) else parsed
+
+
+def _undressed(address: IPv6Address) -> Address:
+    """The IPv4 address that an IPv6 one carries whole: mapped (RFC 4291), 6to4 (RFC 3056), NAT64
+    (RFC 6052). Cut as an IPv6 address it would be kept whole, or be one with everybody else's.
+    """
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    number = int(address)
+    return IPv4Address(number & 0xFFFFFFFF) if number >> 32 == _NAT64 else address

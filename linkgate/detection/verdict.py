@@ -32,7 +32,7 @@ class Authority(IntEnum):
 
     #: linkgate's own rules.
     RULE = 0
-    #: The operator's rules, from the configuration.
+    #: What the operator's rules, from the configuration, allow or call automated.
     OPERATOR = 1
     #: What never mints, whatever anyone says: a HEAD probe, a prefetch, a decoy.
     LAW = 2
@@ -72,8 +72,8 @@ def narrowest(kinds: Iterable[Kind]) -> Kind:
 def conclude(evidence: Iterable[Evidence]) -> Verdict:
     """The verdict that all the evidence amounts to; the order in which it comes doesn't matter.
 
-    0. Only evidence of the highest authority there is counts: the laws', else the operator's own
-       rules', else linkgate's rules'. All of it is kept.
+    0. Only evidence of the highest authority there is counts: the laws', else what the operator's
+       own rules allow or call automated, else linkgate's rules'. All of it is kept.
     1. Anything that shows a machine: automated.
     2. Else anything that doesn't fit a person's browser: suspect.
     3. Else something that positively shows a person's browser: human.

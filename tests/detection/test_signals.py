@@ -311,3 +311,17 @@ def test_neighbourhoods() -> None:
     assert neighbourhood("2001:db8::1") == neighbourhood("2001:db8::ffff") == "2001:db8::/64"
     assert neighbourhood("2001:db8:0:1::1") != neighbourhood("2001:db8::1")
     assert neighbourhood("junk") == ""
+
+
+@pytest.mark.parametrize(
+    "dressed",
+    ["::ffff:198.51.100.7", "2002:c633:6407::1", "64:ff9b::c633:6407", "64:ff9b::198.51.100.7"],
+)
+def test_an_ipv4_address_in_ipv6_clothing_is_cut_as_one(dressed: str) -> None:
+    assert normalise(dressed) == "198.51.100.7"
+    assert truncate(dressed) == neighbourhood(dressed) == "198.51.100.0/24"
+
+
+def test_other_ipv6_addresses_stay_what_they_are() -> None:
+    for address in ("2001:db8::1", "64:ff9b:1::c633:6407", "64:ff9a::c633:6407", "2003::1"):
+        assert normalise(address) == address

@@ -8,7 +8,7 @@ from linkgate.demo.samples import SampleLink
 from linkgate.errors import StoreUnavailable
 from linkgate.issuing import Desk
 from linkgate.payments import LinkState
-from linkgate.picturing import Picture, PicturedVisit
+from linkgate.picturing import Picture, PicturedVisit, deciding
 
 PAUSE_SECONDS = 0.5
 
@@ -71,6 +71,7 @@ async def watch(
 
 def _told(visit: PicturedVisit) -> str:
     who = f"{visit.verdict} ({visit.kind})" if visit.kind else visit.verdict
-    why = next((one.reason for one in visit.evidence if one.points_to == visit.verdict), "")
+    decided = (one for one in deciding(visit.evidence) if one.points_to == visit.verdict)
+    why = next((one.reason for one in decided), "")
     done = _DONE.get(visit.decision, visit.decision)
     return f"{visit.method} by {who}: {done}" + (f" ({why})" if why else "")

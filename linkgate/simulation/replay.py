@@ -14,7 +14,7 @@ from linkgate.simulation.forms import PageForm, find_form
 
 TIMEOUT_SECONDS = 10.0
 #: A page of a gateway's is some kilobytes; whatever is larger holds no form of ours.
-PAGE_BYTES = 1_000_000
+PAGE_BYTES = 65_536
 
 _REDIRECTS = range(300, 400)
 # Of the statuses that a link answers with, what they mean to who looks at the table.

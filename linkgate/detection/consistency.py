@@ -24,10 +24,12 @@ _PICTURES = ("image/avif", "image/webp")
 _SIGNED_EXCHANGE = "application/signed-exchange"
 # Fetch's words for modes and destinations (Fetch, 2.2.5).
 _WORDS = frozenset(
-    ("same-origin", "cors", "no-cors", "navigate", "nested-navigate", "websocket", "webtransport")
-    + ("document", "empty", "frame", "iframe", "fencedframe", "embed", "object", "image", "script")
-    + ("style", "font", "audio", "video", "track", "worker", "sharedworker", "serviceworker")
-    + ("manifest", "report", "json", "xslt", "audioworklet", "paintworklet")
+    (
+        *("same-origin", "cors", "no-cors", "navigate", "nested-navigate", "websocket"),
+        *("webtransport", "document", "empty", "frame", "iframe", "fencedframe", "embed", "object"),
+        *("image", "script", "style", "font", "audio", "video", "track", "worker", "sharedworker"),
+        *("serviceworker", "manifest", "report", "json", "xslt", "audioworklet", "paintworklet"),
+    )
 )
 _PAGES = ("text/html", "application/xhtml+xml")
 

@@ -17,6 +17,7 @@ _DEFAULTS = Limits()
 
 TwinSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
 BurstSeconds = Annotated[Seconds, Field(ge=0.1, le=60)]
+BurstCloseSeconds = Annotated[Seconds, Field(ge=0, le=60)]
 BurstLinks = Annotated[Whole, Field(ge=2, le=50), About("number")]
 # A person without JavaScript, whose press can't be seen to be one by hand, waits it out.
 DecoySeconds = Annotated[Seconds, Field(ge=1, le=300)]
@@ -37,6 +38,7 @@ class Shadow(Table):
 
     twin_seconds: TwinSeconds | None = None
     burst_seconds: BurstSeconds | None = None
+    burst_close_seconds: BurstCloseSeconds | None = None
     burst_links: BurstLinks | None = None
     burst_network_links: BurstLinks | None = None
     decoy_seconds: DecoySeconds | None = None
@@ -62,6 +64,12 @@ class Detection(Section):
         default=_DEFAULTS.burst_seconds,
         description="Several links that are opened from one address or network within this time "
         "are a burst; its visits are suspect, and get the button.",
+    )
+    burst_close_seconds: BurstCloseSeconds = Field(
+        default=_DEFAULTS.burst_close_seconds,
+        description="When all links of a burst from one address come within this time, the "
+        "sessions that its first visits got are closed as well; people there lose theirs only if "
+        "they are as quick. 0 closes none.",
     )
     burst_links: BurstLinks = Field(
         default=_DEFAULTS.burst_links,

@@ -186,10 +186,11 @@ class Links(Section):
         default=400, description="The longest life that a link may be given."
     )
     challenge_minutes: Annotated[Whole, About("minutes")] = Field(
-        default=60,
+        default=1440,
         ge=1,
         le=1440,
-        description="How long an opened interstitial's button works; later it shows a fresh one.",
+        description="How long an opened interstitial's button works; later it shows a fresh one, "
+        "and the visitor presses once more.",
     )
     device_days: Annotated[Days, Field(ge=1, le=400)] = Field(
         default=180,

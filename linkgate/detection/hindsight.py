@@ -28,11 +28,12 @@ def hindsight(signals: Signals, history: History, limits: Limits) -> tuple[Doubt
     """Return what this visit, judged now, changes about those that are remembered.
 
     Only what looks like one machine is taken back: the same browser, down to its languages and
-    hints, at the same address; for a session taken by mistake stands in a person's way. Within a
-    network, where a carrier may have many people with the same telephone, the verdict changes and
-    the session stays. A decoy, which no person opens, taints its link whoever came. A twin takes
-    nothing back: a double click opens two tabs, and both have to work. A press taints nothing: its
-    page came just before it.
+    hints, at the same address. A whole company may have the same browser, and a carrier's network
+    many people with the same telephone; and a session that is taken by mistake stands in the way of
+    someone who may be typing a card's number. So sessions go only for what machines alone do: links
+    opened within half a second, or a decoy by what looks like the visitor. A twin takes nothing
+    back: a double click opens two tabs, and both have to work. A press taints nothing: its page
+    came just before it.
     """
     if signals.press is not None and not signals.press.unpressed:
         return ()
@@ -47,12 +48,15 @@ def _decoy(history: History, limits: Limits) -> Iterable[Doubt]:
     if not _counts(history.link_decoy, limits):
         for sighting in within(history.link, limits.decoy_before_seconds):
             reason = f"the link's decoy was opened {sighting.age:.2g} s later"
-            yield Doubt(sighting, _automated("decoy-link", reason))
+            # A late rescan from elsewhere must not cost a person the session.
+            alike = sighting.same_network or sighting.same_browser
+            yield Doubt(sighting, _automated("decoy-link", reason), closes=alike)
     if not _counts(history.address_decoy, limits):
         for sighting in within(history.network, limits.decoy_before_seconds):
             if sighting.same_address and sighting.same_browser:
                 reason = f"its address opened a decoy {sighting.age:.2g} s later"
-                yield Doubt(sighting, _automated("decoy-address", reason))
+                at_once = sighting.age <= limits.burst_seconds
+                yield Doubt(sighting, _automated("decoy-address", reason), closes=at_once)
 
 
 def _counts(age: float | None, limits: Limits) -> bool:
@@ -68,9 +72,9 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
     at_address = tuple(s for s in everywhere if s.same_address)
     in_network = tuple(s for s in everywhere if s.same_network)
     others = {sighting.link for sighting in history.network}
-    for rule, whence, sightings, limit, closes in (
-        ("burst-address", "address", at_address, limits.burst_links, True),
-        ("burst-network", "network", in_network, limits.burst_network_links, False),
+    for rule, whence, sightings, limit, closing in (
+        ("burst-address", "address", at_address, limits.burst_links, limits.burst_close_seconds),
+        ("burst-network", "network", in_network, limits.burst_network_links, 0.0),
     ):
         near = within(sightings, limits.burst_seconds)
         if len(others & {sighting.link for sighting in near}) < limit - 1:
@@ -79,11 +83,14 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
         # one that was judged by it, and the ones before that in doubt already.
         if any(_saw_a_burst(one, sightings, limit, limits.burst_seconds) for one in near):
             continue
+        at_once = others & {sighting.link for sighting in within(near, closing)}
+        closes = closing > 0 and len(at_once) >= limit - 1
         seconds = f"{limits.burst_seconds:g} s"
         reason = f"it was the beginning of {limit} links from one {whence} within {seconds}"
         for sighting in near:
             if sighting.same_browser:
-                yield Doubt(sighting, Evidence(rule, Standing.SUSPECT, reason), closes)
+                evidence = Evidence(rule, Standing.SUSPECT, reason)
+                yield Doubt(sighting, evidence, closes and sighting.age <= closing)
 
 
 def _saw_a_burst(one: Sighting, sightings: Iterable[Sighting], limit: int, seconds: float) -> bool:

@@ -42,6 +42,8 @@ class Limits:
     burst_seconds: float = 2.0
     burst_links: int = 3
     """So many links from one address within `burst_seconds`, this one included, are a burst."""
+    burst_close_seconds: float = 0.5
+    """A burst takes sessions away as well if it came within this time: colleagues don't."""
     burst_network_links: int = 5
     """The same for a whole network, where many people may be."""
     decoy_seconds: float = 60.0

@@ -251,12 +251,38 @@ def test_a_decoy_of_long_ago_holds_nothing_up_that_a_shadow_remembers_for_longer
     assert len(doubted(Signals(decoy=True), stale)) == 2
 
 
-def test_a_networks_burst_takes_no_session() -> None:
-    def closes(history: History) -> set[bool]:
-        return {doubt.closes for doubt in hindsight(Signals(), history, Limits())}
+def closings(signals: Signals, history: History) -> list[tuple[str, bool]]:
+    found = hindsight(signals, history, Limits())
+    return [(doubt.sighting.visit, doubt.closes) for doubt in found]
 
-    assert closes(History(network=others(4, same_address=False))) == {False}
-    assert closes(History(network=others(2))) == {True}
+
+def test_only_a_burst_of_moments_takes_sessions() -> None:
+    assert closings(Signals(), History(network=others(2))) == [("v0", True), ("v1", True)]
+    slower = others(2, age=0.6)
+    assert closings(Signals(), History(network=slower)) == [("v0", False), ("v1", False)]
+    # Two of moments and one before: the burst took longer.
+    mixed = (*others(1), replace(others(2)[1], age=1.9))
+    assert closings(Signals(), History(network=mixed)) == [("v0", False), ("v1", False)]
+
+
+def test_a_networks_burst_takes_no_session() -> None:
+    at_once = others(4, age=0.0, same_address=False)
+    assert {closes for _, closes in closings(Signals(), History(network=at_once))} == {False}
+
+
+def test_a_decoy_takes_the_session_of_what_looks_like_its_opener() -> None:
+    for same, closes in (
+        ({}, False),
+        ({"same_network": True}, True),
+        ({"same_browser": True}, True),
+    ):
+        stranger = Sighting("s", "lnk_a", 8.0, **same)
+        assert closings(Signals(decoy=True), History(link=(stranger,))) == [("s", closes)]
+
+
+def test_a_decoy_takes_other_links_sessions_only_at_once() -> None:
+    assert closings(Signals(decoy=True), History(network=others(1, age=1.5))) == [("v0", True)]
+    assert closings(Signals(decoy=True), History(network=others(1, age=3.0))) == [("v0", False)]
 
 
 def test_a_press_takes_nothing_back() -> None:

@@ -1,6 +1,7 @@
 """Campaigns and API keys in the store, on all three kinds of server."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from linkgate import campaigns
 from linkgate.campaigns import Campaign, Status
-from linkgate.errors import Conflict, NotFound, StoreUnavailable
+from linkgate.errors import Conflict, Invalid, NotFound, StoreUnavailable
 from linkgate.store import keys
 from linkgate.store.apikeys import ApiKeys, Scope
 from linkgate.store.campaigns import FRESH_SECONDS, STALE_SECONDS, Campaigns
@@ -53,6 +54,44 @@ async def test_an_unknown_campaign_is_not_found(kept: Campaigns) -> None:
     assert await kept.list() == []
     with pytest.raises(NotFound, match="nope"):
         await kept.read("nope")
+
+
+async def test_what_a_newer_version_adds_to_a_campaign_is_passed_over(
+    kept: Campaigns, connection: Connection
+) -> None:
+    """Two versions on one store, while the one takes the other's place."""
+    await kept.put(campaign(), replaces=None)
+    stored = json.loads(await connection.client.get(keys.campaign("spring")) or "")
+    stored["later"] = {"a": [1]}
+    stored["destination"]["later"] = True
+    stored["destination"]["line_items"][0]["later"] = "x"
+    await connection.client.set(keys.campaign("spring"), json.dumps(stored))
+    assert await kept.get("spring") == campaign()
+    assert await kept.read("spring") == campaign()
+    assert await kept.list() == [campaign()]
+
+
+async def test_what_is_left_at_nothing_is_not_stored(
+    kept: Campaigns, connection: Connection
+) -> None:
+    """An older version beside this one refuses fields that it does not know."""
+    await kept.put(campaign(), replaces=None)
+    text = await connection.client.get(keys.campaign("spring")) or ""
+    assert "null" not in text
+    assert "scan_minutes" not in json.loads(text)
+    assert await kept.read("spring") == campaign()
+    before = await kept.read("spring")
+    await kept.put(campaigns.change(before, {"scan_minutes": 5}, NOW), replaces=before)
+    assert (await kept.read("spring")).scan_minutes == 5
+
+
+def test_a_field_that_nobody_knows_is_refused_where_people_write_it() -> None:
+    destination = campaign().model_dump(mode="json")["destination"]
+    for data in ({"later": 1}, {"destination": {**destination, "later": 1}}):
+        with pytest.raises(Invalid, match="later"):
+            campaign(**data)
+        with pytest.raises(Invalid, match="later"):
+            campaigns.change(campaign(), data, NOW)
 
 
 async def test_a_slug_is_taken_once(kept: Campaigns) -> None:

@@ -1,6 +1,7 @@
 """What is remembered for some seconds, on fakeredis, on a real Valkey and on a real cluster."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from linkgate.addresses import neighbourhood
-from linkgate.detection import History
+from linkgate.detection import History, Limits, hindsight
 from linkgate.errors import StoreUnavailable
+from linkgate.signals import Signals
 from linkgate.store import keys, memory
 from linkgate.store.connect import Connection, Script
 from linkgate.store.memory import SIGHTINGS_KEPT, UNKNOWN, Memory, Source
@@ -154,6 +156,47 @@ async def test_a_decoy_marks_its_link_and_its_address(sight: Visits) -> None:
     assert at_address.address_decoy is not None
     neighbour = await sight("l3", NEIGHBOUR)
     assert (neighbour.link_decoy, neighbour.address_decoy) == (None, None)
+
+
+def doubts(history: History) -> set[tuple[str, str]]:
+    """What a decoy's opener tells of the visits that it finds."""
+    found = hindsight(Signals(decoy=True), history, Limits())
+    return {(doubt.sighting.visit, doubt.evidence.rule) for doubt in found}
+
+
+async def test_a_repeated_call_of_a_decoy_raises_the_same_doubts(sight: Visits) -> None:
+    """The answer to the first call was lost: its own mark is there already."""
+    await sight("l1")
+    await sight("l2")
+    for leave in (False, True, True):
+        history = await sight("l1", visit="again", leave=leave, decoy=True)
+        assert seen(history) == ({"v1"}, {"v2"})
+        assert (history.link_decoy, history.address_decoy) == (None, None)
+        assert doubts(history) == {("v1", "decoy-link"), ("v2", "decoy-address")}
+
+
+async def test_another_visits_mark_counts(sight: Visits) -> None:
+    await sight("l1")
+    await sight("l2")
+    await sight("l1", visit="one", leave=False, decoy=True)
+    # The one's name begins like the other's.
+    for other in ("one2", "on"):
+        history = await sight("l1", visit=other, leave=False, decoy=True)
+        assert history.link_decoy is not None
+        assert history.address_decoy is not None
+        assert doubts(history) == set()
+
+
+async def test_a_mark_that_names_nobody_is_read(sight: Visits, connection: Connection) -> None:
+    """As a version before this one writes it, beside this one for a while."""
+    here = source(HERE)
+    at = int(time.time() * 1000) - 5000
+    for key in (keys.decoy("l1"), keys.address_decoy(here.network, here.address)):
+        await connection.client.set(key, at)
+    history = await sight("l1")
+    for age in (history.link_decoy, history.address_decoy):
+        assert age is not None
+        assert 5 <= age < 60
 
 
 async def test_ages_are_told_by_the_stores_clock(

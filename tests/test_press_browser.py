@@ -113,6 +113,32 @@ def test_a_persons_press(host: Host, tab: Tab, press: Callable[[Tab], None]) -> 
     assert 0 < read.visible < 60
 
 
+@pytest.mark.parametrize(
+    "meddling",
+    [
+        "document.body.innerHTML += '<p>An offer of ours</p>';",
+        "const form = document.forms[0]; form.replaceWith(form.cloneNode(true));",
+        "const main = document.querySelector('main'); main.innerHTML = String(main.innerHTML);",
+        """const all = document.querySelectorAll('button'); const button = all[all.length - 1];
+        button.replaceWith(button.cloneNode(true));""",
+        """const own = document.createElement('button'); own.type = 'button'; own.name = 'theirs';
+        own.textContent = 'Translate'; document.forms[0].prepend(own);""",
+        """document.forms[0].addEventListener('submit', (event) => {
+        event.preventDefault(); event.target.submit(); }, true);""",
+        """window.addEventListener('click', (event) => event.stopImmediatePropagation(), true);""",
+    ],
+    ids=["appends", "clones form", "rebuilds", "clones button", "adds button", "resends", "stops"],
+)
+def test_an_extension_that_meddles_with_the_page_locks_nobody_out(
+    host: Host, tab: Tab, meddling: str
+) -> None:
+    opened(host, tab)
+    tab.evaluate(f"() => {{ {meddling} }}")
+    tab.click(f"{BUTTON} >> nth=-1" if "theirs" not in meddling else "button:not([name]):visible")
+    words, _ = sent(host, tab)
+    assert words == ["ran", "pressed", "trusted"]
+
+
 def test_a_double_click_is_a_press_each_time(host: Host, tab: Tab) -> None:
     host.redirect = "/nothing"  # a 204 leaves the page where it is, as a slow answer does
     opened(host, tab)

@@ -4,11 +4,14 @@
 // ES5, for the browsers of old phones.
 (function () {
   "use strict";
-  var form = document.querySelector("form");
-  var field = form && form.querySelector("input[name=gesture]");
-  var button = form && form.querySelector("button:not([hidden])");
+  // Looked up anew each time: extensions rebuild pages, and copies of a form press as well.
+  function fieldOf(form) {
+    return form && form.querySelector && form.querySelector("input[name=gesture]");
+  }
+
+  var field = fieldOf(document);
   // A browser too old to know isTrusted has nothing to say here; it counts as one without script.
-  if (!field || !button || !("isTrusted" in document.createEvent("Event"))) return;
+  if (!field || !("isTrusted" in document.createEvent("Event"))) return;
 
   var clock = window.performance && performance.now ? performance : Date;
   var timing = window.performance && performance.timing;
@@ -35,6 +38,12 @@
     since = null;
   }
 
+  // The button that an event was meant for: the page's own has no name, the hidden one has.
+  function buttonOf(element) {
+    while (element && element.nodeName !== "BUTTON") element = element.parentNode;
+    return element && !element.name && fieldOf(element.form) ? element : null;
+  }
+
   look();
   // The page was there before this file had come: on a slow line, long before.
   if (since !== null && clock !== Date && timing && timing.domLoading) {
@@ -45,28 +54,32 @@
   window.addEventListener("pagehide", leave);
   window.addEventListener("pageshow", function (event) {
     look();
-    if (event.persisted) {
+    var again = fieldOf(document);
+    if (event.persisted && again) {
       // Back from where the press led: that press is spent.
       press = null;
-      field.value = "ran";
+      again.value = "ran";
     }
   });
 
-  button.addEventListener("click", function (event) {
-    press = { trusted: event.isTrusted === true, seen: seen() };
-  });
+  // On the window and before all others, so that whatever else listens on the page comes later.
+  window.addEventListener("click", function (event) {
+    if (buttonOf(event.target)) press = { trusted: event.isTrusted === true, seen: seen() };
+  }, true);
 
-  form.addEventListener("submit", function () {
+  window.addEventListener("submit", function (event) {
+    var into = fieldOf(event.target);
+    if (!into) return;
     // What stands should a line below fail: the same as without script.
-    field.value = "";
+    into.value = "";
     var words = ["ran"];
     if (press) words.push("pressed");
     if (press && press.trusted) words.push("trusted");
     if (navigator.webdriver === true) words.push("driver");
     words.push("seen=" + Math.ceil(press ? press.seen : seen()));
     press = null;
-    field.value = words.join(" ");
-  });
+    into.value = words.join(" ");
+  }, true);
 
   // Last, so that a script that failed above has not run. A form that a script submits raises no
   // event, and then this word stands alone.

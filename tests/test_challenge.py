@@ -106,6 +106,10 @@ def test_the_second_button_and_the_busy_page_are_told() -> None:
     busy = Challenge(LINK, NOW - 4, Origin.BUSY)
     assert read_press(busy, "", False, NOW) == Press(dwell=4, repeat=True)
     assert read_press(busy, "ran", False, NOW) == Press(dwell=4, ran=True, repeat=True)
+    waiting = Challenge(LINK, NOW - 4, Origin.WAITING)
+    assert read_press(waiting, "", False, NOW) == Press(dwell=4, repeat=True, unpressed=True)
+    written = read_press(waiting, "ran pressed trusted seen=3000", True, NOW)
+    assert (written.repeat, written.unpressed) == (True, True)
 
 
 @pytest.mark.parametrize("refusal", Refusal)

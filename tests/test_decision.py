@@ -6,13 +6,15 @@ import pytest
 
 from linkgate.campaigns import Policy, Status
 from linkgate.challenge import Challenge, Origin, Refusal
-from linkgate.decision import Action, decide
+from linkgate.decision import Action, decide, lets_through
 from linkgate.detection import Kind, Standing, Verdict
 
 HUMAN = Verdict(Standing.HUMAN, None, ())
 SUSPECT = Verdict(Standing.SUSPECT, None, ())
 AUTOMATED = Verdict(Standing.AUTOMATED, Kind.SCANNER, ())
 PRESS = Challenge("lnk_1", 1.0, Origin.INTERSTITIAL)
+BUSY = Challenge("lnk_1", 1.0, Origin.BUSY)
+WAITING = Challenge("lnk_1", 1.0, Origin.WAITING)
 MINT, PAGE, REFUSE = Action.MINT, Action.INTERSTITIAL, Action.REFUSE
 VERDICTS = (HUMAN, SUSPECT, AUTOMATED)
 
@@ -42,6 +44,14 @@ def action(policy: Policy, verdict: Verdict, **facts: object) -> Action:
         (HUMAN, {"confirmation": PRESS}, MINT, MINT, MINT),
         (SUSPECT, {"confirmation": PRESS}, MINT, MINT, MINT),
         (AUTOMATED, {"confirmation": PRESS}, PAGE, PAGE, PAGE),
+        (HUMAN, {"confirmation": BUSY}, MINT, MINT, MINT),
+        (SUSPECT, {"confirmation": BUSY}, MINT, MINT, MINT),
+        (AUTOMATED, {"confirmation": BUSY}, PAGE, PAGE, PAGE),
+        # It repeats a visit without a press, and is worth what that one is now.
+        (HUMAN, {"confirmation": WAITING}, MINT, PAGE, MINT),
+        (SUSPECT, {"confirmation": WAITING}, PAGE, PAGE, MINT),
+        (AUTOMATED, {"confirmation": WAITING}, PAGE, PAGE, PAGE),
+        (SUSPECT, {"confirmation": WAITING, "trusted_device": True}, MINT, MINT, MINT),
         *((HUMAN, {"confirmation": refusal}, PAGE, PAGE, PAGE) for refusal in Refusal),
     ],
 )
@@ -54,8 +64,20 @@ def test_the_table(
 
 
 EVERYTHING = list(
-    itertools.product(Policy, VERDICTS, (False, True), (False, True), (None, PRESS, *Refusal))
+    itertools.product(
+        Policy, VERDICTS, (False, True), (False, True), (None, PRESS, BUSY, WAITING, *Refusal)
+    )
 )
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: str(verdict.value))
+def test_the_busy_pages_repeat_of_a_visit_without_a_press_is_worth_that_visit(
+    policy: Policy, verdict: Verdict
+) -> None:
+    first = action(policy, verdict)
+    assert action(policy, verdict, confirmation=WAITING) is first
+    assert lets_through(policy, verdict) is (first is MINT)
 
 
 def test_what_is_automated_or_prefetched_never_mints() -> None:

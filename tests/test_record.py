@@ -114,7 +114,43 @@ def test_the_operators_word_stands(own: Evidence, late: Evidence, verdict: str) 
 
 
 @pytest.mark.parametrize(
-    "signals", [Signals(method="POST", press=Press()), Signals(known_device=True)], ids=["press", "device"]
+    ("signals", "own"),
+    [
+        (Signals(), {}),
+        (Signals(method="POST", press=Press()), {"pressed": True}),
+        # The busy page, after a press: it goes on for whoever pressed.
+        (Signals(method="POST", press=Press(repeat=True)), {"pressed": True}),
+        # The busy page that repeats a visit without one, whatever its form says.
+        (Signals(method="POST", press=Press(repeat=True, unpressed=True)), {}),
+        (
+            Signals(
+                method="POST",
+                press=Press(ran=True, pressed=True, trusted=True, repeat=True, unpressed=True),
+            ),
+            {},
+        ),
+        (Signals(known_device=True), {"known_device": True}),
+        (Signals(known_device=True, press=Press()), {"known_device": True, "pressed": True}),
+    ],
+    ids=str,
+)
+def test_what_is_a_persons_own_is_kept_with_the_visit(
+    signals: Signals, own: dict[str, bool]
+) -> None:
+    found = kept(PERSON, signals=signals)
+    assert {name: found[name] for name in ("pressed", "known_device") if name in found} == own
+
+
+def test_the_busy_pages_repeat_of_a_visit_without_a_press_is_taken_back() -> None:
+    waiting = Signals(method="POST", press=Press(repeat=True, unpressed=True))
+    after = reconsider(kept(PERSON, signals=waiting), DECOY, 102, always)
+    assert (after["kind"], after["changes"][0]["closing"]) == ("scanner", True)
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [Signals(method="POST", press=Press()), Signals(known_device=True)],
+    ids=["press", "device"],
 )
 @pytest.mark.parametrize("late", [DECOY, BURST])
 def test_what_is_a_persons_own_is_never_taken_back(signals: Signals, late: Evidence) -> None:

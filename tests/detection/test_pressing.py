@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from linkgate.challenge import Challenge, Origin, read_press
 from linkgate.detection import (
     RULES,
     Finding,
@@ -68,8 +69,20 @@ TABLE: dict[str, tuple[Rule, list[Press], list[Press]]] = {
             but(REAL, visible=0.001),
             but(REAL, visible=0.499),
             but(REAL, visible=0.1, pressed=False, trusted=False),
+            # The script's word goes no further than the challenge's signed time.
+            but(REAL, dwell=0.05, visible=3.0),
+            # A challenge dated ahead: only the script knows.
+            but(REAL, dwell=None, visible=0.05),
         ],
-        [REAL, but(REAL, visible=0.5), but(REAL, visible=0.0), PLAIN, but(PLAIN, dwell=0.1)],
+        [
+            REAL,
+            but(REAL, visible=0.5),
+            but(REAL, dwell=0.5),
+            but(REAL, dwell=None),
+            but(REAL, visible=0.0),
+            PLAIN,
+            but(PLAIN, dwell=0.1),
+        ],
     ),
     "press-unread": (
         pressing.unread,
@@ -97,6 +110,7 @@ TABLE: dict[str, tuple[Rule, list[Press], list[Press]]] = {
             but(REAL, dwell=None),
             # In sight for longer than it has existed: somebody else wrote that.
             but(REAL, dwell=0.1),
+            but(REAL, dwell=0.49),
         ],
     ),
 }
@@ -190,9 +204,29 @@ def judged(press: Press) -> tuple[Standing, set[str]]:
             {"press-second-control", "press-scripted", "press-driven", "press-too-fast"},
         ),
         (but(REAL, visible=0.0), Standing.AUTOMATED, {"press-unseen"}),
+        (but(REAL, dwell=0.05), Standing.AUTOMATED, {"press-too-fast"}),
+        (but(REAL, dwell=None), Standing.SUSPECT, set()),
+        (but(REAL, dwell=None, visible=0.05), Standing.AUTOMATED, {"press-too-fast"}),
         (Press(dwell=0.01), Standing.AUTOMATED, {"press-unread"}),
         (Press(dwell=0.01, repeat=True), Standing.SUSPECT, set()),
     ],
 )
 def test_what_a_press_amounts_to(press: Press, standing: Standing, found: set[str]) -> None:
+    assert judged(press) == (standing, found)
+
+
+@pytest.mark.parametrize(
+    ("dwell", "standing", "found"),
+    [
+        (3.1, Standing.HUMAN, {"press-real"}),
+        (0.05, Standing.AUTOMATED, {"press-too-fast"}),
+        # Another gateway, whose clock is ahead, dated the challenge: nobody is hasty for that.
+        (-0.05, Standing.SUSPECT, set()),
+    ],
+)
+def test_a_scripts_word_is_held_against_the_challenge(
+    dwell: float, standing: Standing, found: set[str]
+) -> None:
+    shown = Challenge("lnk_1", 1000.0, Origin.INTERSTITIAL)
+    press = read_press(shown, "ran pressed trusted seen=3000", False, 1000.0 + dwell)
     assert judged(press) == (standing, found)

@@ -13,8 +13,8 @@ from linkgate.detection.assembly import assemble
 from linkgate.errors import StoreUnavailable
 from linkgate.judging import Bench, Judge
 from linkgate.signals import Press, Signals
-from linkgate.store import Store
-from linkgate.store.connect import Connection
+from linkgate.store import Store, memory
+from linkgate.store.connect import Connection, Script
 from linkgate.tokens import Keyring, Link
 from tests.stack import BROWSER, SIGNING_KEY, Stack
 
@@ -150,6 +150,23 @@ async def test_a_press_counts_against_nobody(court: Court) -> None:
     assert court.noted.doubts == []
 
 
+async def test_the_busy_pages_repeat_counts_like_the_visit_that_it_repeats(court: Court) -> None:
+    """Nobody pressed for it: it is seen, makes others suspect, and can be doubted."""
+    waiting = Press(dwell=2.0, repeat=True, unpressed=True)
+    repeat = like(method="POST", press=waiting, sec_fetch_site="same-origin")
+    await court("a", repeat)
+    await court("b", repeat)
+    assert await court.sightings() == 4
+    third = await court("c", repeat)
+    assert (third.value, "burst-address" in rules(third)) == (Standing.SUSPECT, True)
+    assert set(court.noted.doubts) == {("v3", "v1", "burst-address"), ("v3", "v2", "burst-address")}
+    court.noted.doubts.clear()
+    await court("a", like(decoy=True))
+    assert ("v4", "v1", "decoy-link") in court.noted.doubts
+    tainted = await court("a", repeat)
+    assert (tainted.value, "decoy-link" in rules(tainted)) == (Standing.AUTOMATED, True)
+
+
 async def test_an_address_that_is_not_the_visitors_own_is_not_counted(court: Court) -> None:
     for link in "abcdef":
         verdict = await court(link, like(address_known=False))
@@ -217,6 +234,42 @@ async def test_the_shadow_sees_the_same_memory_and_takes_nothing_back() -> None:
         "shadow.human.human": 1,
         "shadow.human.suspect": 1,
     }
+
+
+@pytest.mark.parametrize("gap", [5, 45, 75, 250])
+async def test_a_shadow_with_a_longer_memory_changes_no_doubt_of_the_active_rules(
+    monkeypatch: pytest.MonkeyPatch, gap: int
+) -> None:
+    """Marks of decoys stay for longer: the rules in force pass over what is too old for them."""
+    patient = Limits(decoy_seconds=900, decoy_before_seconds=60)
+    found: list[tuple[list[tuple[str, str, str]], list[Verdict]]] = []
+    for shadow in (None, assemble(patient)):
+        monkeypatch.undo()
+        court = Court(Bench(assemble(), shadow))
+        verdicts = [await court("a"), await court("a", like(decoy=True))]
+        await later(court, monkeypatch, gap)
+        verdicts += [await court("a"), await court("b"), await court("a", like(decoy=True))]
+        found.append((court.noted.doubts, verdicts))
+        await court.store.connection.close()
+    (doubts, verdicts), (beside, judged) = found
+    assert beside == doubts
+    assert [(v.value, v.kind, rules(v)) for v in judged] == [
+        (v.value, v.kind, rules(v)) for v in verdicts
+    ]
+    # The second decoy is news only when the first is forgotten.
+    assert [by for by, _, _ in doubts] == (["v2"] if gap < 60 else ["v2", "v5", "v5"])
+
+
+async def later(court: Court, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """So many seconds pass in the store: its clock is ahead, and what was to go by then is gone."""
+    client = court.store.connection.client
+    async for key in client.scan_iter("lg:*"):
+        if await client.ttl(key) <= seconds:
+            await client.delete(key)
+    known = "math.floor(tonumber(clock[2]) / 1000)"
+    assert known in memory._SIGHT.source
+    ahead = memory._SIGHT.source.replace(known, f"{known} + {seconds * 1000}")
+    monkeypatch.setattr(memory, "_SIGHT", Script("sight", ahead))
 
 
 async def test_the_memory_is_long_enough_for_both() -> None:

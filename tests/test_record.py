@@ -132,7 +132,7 @@ def test_the_operators_word_stands(own: Evidence, late: Evidence, verdict: str) 
         (Signals(known_device=True), {"known_device": True}),
         (Signals(known_device=True, press=Press()), {"known_device": True, "pressed": True}),
     ],
-    ids=str,
+    ids=["page", "press", "busy", "waiting", "waiting-lying", "device", "device-press"],
 )
 def test_what_is_a_persons_own_is_kept_with_the_visit(
     signals: Signals, own: dict[str, bool]

@@ -24,6 +24,7 @@ from linkgate.store.doubts import (
     DoubtStore,
 )
 from linkgate.store.links import Claim, Entered, Links, Settled, Visit
+from linkgate.store.recorder import Recorder
 from linkgate.tokens import Link
 
 NOW = int(time.time())
@@ -428,6 +429,48 @@ class TestDisowning:
         assert await store.disown(LINK.id, "cs_1") is Disowned.YES
         assert (await links.enter(LINK, None, Claim("v3", 10_000, 60_000, 1))).session == second
 
+    async def test_machines_storm_between_the_mint_and_the_decoy_keeps_no_session_open(
+        self, store: DoubtStore, links: Links, connection: Connection
+    ) -> None:
+        await mint(links)
+        machines = Recorder(connection, visits_kept=20, retention_s=3600)
+        for number in range(150):
+            machines.visit(LINK, LINK.id, visit(f"m{number}", "interstitial", method="HEAD"))
+        await machines.flush()
+        taken = await take_back(store, decoyed(), NOW, adaptive)
+        assert taken
+        assert taken.session == "cs_1"
+        assert await store.disown(LINK.id, "cs_1") is Disowned.YES
+
+    async def test_a_session_whose_mint_is_not_in_the_list_any_more_is_kept(
+        self, store: DoubtStore, links: Links, connection: Connection
+    ) -> None:
+        """Who was sent there first is forgotten, and may be a person: a machine that came to the
+        same session later must not close it.
+        """
+        await mint(links)
+        await reuse(links, "v2")
+        for name in ("v1", "v2"):
+            await take_back(store, decoyed(name), NOW, adaptive)
+        first = await store.find(LINK.id, "v1")
+        assert first
+        await connection.client.lrem(keys.visits(LINK.id), 1, first.line)
+        assert await store.disown(LINK.id, "cs_1") is Disowned.KEPT
+        assert await store.disown(LINK.id, "cs_1", patient=True) is Disowned.KEPT
+        # It is used on.
+        await reuse(links, "v3")
+
+    async def test_a_crowd_of_people_pushes_out_who_minted(
+        self, store: DoubtStore, links: Links
+    ) -> None:
+        await mint(links)
+        for number in range(2, 23):
+            await reuse(links, f"v{number}")
+        for number in range(3, 23):
+            await take_back(store, decoyed(f"v{number}"), NOW, adaptive)
+        assert await store.find(LINK.id, "v2") is None
+        assert await store.disown(LINK.id, "cs_1") is Disowned.KEPT
+
     async def test_a_link_that_was_forgotten_stays_forgotten(
         self, store: DoubtStore, connection: Connection
     ) -> None:
@@ -457,6 +500,29 @@ class TestRecounting:
             "visits.suspect": 0,
             "visits.scanner": 2,
             "verdicts.changed": 3,
+        }
+
+    async def test_what_ends_a_session_is_counted_once(
+        self, store: DoubtStore, connection: Connection
+    ) -> None:
+        await asyncio.gather(
+            *(store.count_once("spring", "sessions.taken_back", f"cs_{n % 2}") for n in range(8))
+        )
+        await store.count_once("spring", "sessions.taken_back", "cs_1")
+        await store.count_once("", "sessions.taken_back", "cs_9")
+        assert await Campaigns(connection).counts("spring") == {"sessions.taken_back": 2}
+        ttl = await connection.client.ttl(keys.recounted("spring", "cs_1", 0))
+        assert doubts.STALE_SECONDS + 3600 < ttl <= doubts.STALE_SECONDS + 2 * 3600
+
+    async def test_no_counter_is_read_below_zero(
+        self, store: DoubtStore, connection: Connection
+    ) -> None:
+        """The process that judged the visit died before it had written its counters."""
+        await store.recount("spring", "v1", (("human", "scanner"),))
+        assert await Campaigns(connection).counts("spring") == {
+            "visits.human": 0,
+            "visits.scanner": 1,
+            "verdicts.changed": 1,
         }
 
     async def test_nothing_is_counted_where_nothing_changed(

@@ -57,6 +57,41 @@ async def test_a_storm_on_one_link_keeps_its_newest_visits(
     assert await connection.client.llen(keys.buffered(link().id)) == 5
 
 
+async def test_a_storm_of_machines_pushes_out_no_persons_visit(
+    recording: Recorder, connection: Connection
+) -> None:
+    links = Links(connection, visits_kept=5, retention_s=3600)
+    await links.enter(link(), visit("person"), None)
+    for batch in range(3):
+        for number in range(50):
+            recording.visit(link(), link().id, visit(f"m{batch}-{number:02}"))
+        await recording.flush()
+    row = await links.read(link().id)
+    assert row
+    assert {v["id"] for v in row.visits} == {"person", *(f"m2-{n}" for n in range(45, 50))}
+
+
+async def test_both_lists_are_read_as_one_and_go_with_the_link(
+    recording: Recorder, connection: Connection
+) -> None:
+    links = Links(connection, visits_kept=5, retention_s=3600)
+    for number in range(6):
+        body = json.dumps({"id": f"v{number}", "at": NOW + number})
+        if number % 2:
+            await links.enter(link(), Visit(f"v{number}", "mint", body), None)
+        else:
+            recording.visit(link(), link().id, Visit(f"v{number}", "interstitial", body))
+    await recording.flush()
+    row = await links.read(link().id)
+    assert row
+    assert [(v["id"], v["decision"]) for v in row.visits] == [
+        (f"v{number}", "mint" if number % 2 else "interstitial") for number in (5, 4, 3, 2, 1, 0)
+    ]
+    names = [each(link().id) for each in (keys.link, keys.visits, keys.buffered)]
+    ends = {await connection.client.expiretime(name) for name in names}
+    assert ends == {NOW + 86_400 + 3600}
+
+
 async def test_a_batch_is_counted_once_however_often_it_is_written(
     recording: Recorder, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from linkgate.errors import StoreUnavailable
 from linkgate.gateway import Gateway
 from linkgate.store import doubts
+from linkgate.store.doubts import Doubts
 from tests.reconsidering.crashing import (
     STEPS,
     Killed,
@@ -142,6 +144,78 @@ async def test_a_store_that_goes_away_at_any_step_is_waited_for(gate: Stack) -> 
                 await think(gate)
     await think_all(gate)
     await assert_all_is_done(gate, links)
+
+
+async def test_doubts_that_find_no_store_are_written_down_when_it_is_back(
+    gate: Stack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put = gate.gateway.store.doubts.put
+    written: list[str] = []
+    away = True
+
+    async def sometimes(found: Sequence[Doubts], **more: Any) -> None:
+        if away:
+            raise StoreUnavailable("away")
+        written.extend(each.id for each in found)
+        await put(found, **more)
+
+    monkeypatch.setattr(gate.gateway.store.doubts, "put", sometimes)
+    links = await two_minted_then_a_decoy(gate)
+    assert "judged without second thoughts" in caplog.text
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await think(gate)
+    assert (written, await gate.gateway.store.doubts.waiting()) == ([], 0)
+    away = False
+    await think_all(gate)
+    await think(gate, 3)
+    assert len(written) == 1
+    await assert_all_is_done(gate, links)
+
+
+async def test_doubts_whose_writing_seemed_to_fail_are_worked_off_once(
+    gate: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the store, and another process has struck them out since."""
+    put = gate.gateway.store.doubts.put
+    lost = iter([True])
+
+    async def losing_the_answer(found: Sequence[Doubts], **more: Any) -> None:
+        await put(found, **more)
+        if next(lost, False):
+            raise StoreUnavailable("the connection broke after it")
+
+    monkeypatch.setattr(gate.gateway.store.doubts, "put", losing_the_answer)
+    links = await two_minted_then_a_decoy(gate)
+    await think_all(gate, another(gate))
+    await assert_all_is_done(gate, links)
+    await think_all(gate)
+    await assert_all_is_done(gate, links)
+
+
+async def test_doubts_that_find_no_store_are_written_down_in_their_order(
+    gate: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, worker = gate.gateway.store.doubts, gate.gateway.reconsidering
+    put = store.put
+    written: list[str] = []
+    fails = iter([True] * 4 + [False, True])
+
+    async def sometimes(found: Sequence[Doubts], **more: Any) -> None:
+        if next(fails, False):
+            raise StoreUnavailable("away")
+        written.extend(each.id for each in found)
+        await put(found, **more)
+
+    monkeypatch.setattr(store, "put", sometimes)
+    for name in ("a", "b", "c"):
+        with pytest.raises(StoreUnavailable):
+            await worker.note(name, (), gate.clock())
+    for _ in range(2):  # the store goes away again before all of them are written
+        with pytest.raises(StoreUnavailable):
+            await worker.work()
+    await worker.work()
+    assert written == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

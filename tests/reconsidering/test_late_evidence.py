@@ -86,6 +86,24 @@ async def test_a_decoy_taints_the_visits_of_its_own_address_to_other_links(gate:
     assert await verdicts(gate, other) == ["human"]
 
 
+async def test_a_storm_of_machines_after_it_keeps_no_session_open(gate: Stack) -> None:
+    """More of them than visits are kept of a link."""
+    await gate.campaign()
+    link = gate.link()
+    assert (await visit(gate, link)).status == 303
+    heads = [gate.ask("HEAD", gate.path(link), at(NEIGHBOURS[n % 10])) for n in range(150)]
+    assert {answer.status for answer in await asyncio.gather(*heads)} == {200}
+    await hit_decoy(gate, link)
+    await think_all(gate)
+    assert not await has_open(gate, link)
+    visits = (await picture(gate, link))["visits"]
+    times = [each["at"] for each in visits]
+    assert times == sorted(times, reverse=True)
+    kept = gate.settings.store.visits_per_link
+    assert (len(visits), visits[-1]["decision"]) == (kept + 1, "mint")
+    assert Counter(each["decision"] for each in visits) == {"interstitial": kept, "mint": 1}
+
+
 @pytest.mark.parametrize("agents", [(156, 156, 156), (154, 155, 156), (156, 155, 156)])
 async def test_a_bursts_beginning_is_taken_back_from_one_machine_only(
     gate: Stack, agents: Sequence[int]

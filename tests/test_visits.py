@@ -1,6 +1,7 @@
 """A visit's whole path, over real HTTP: people in, machines out, one session, and what is kept."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -343,6 +344,47 @@ async def test_every_answer_carries_the_laws_headers(stack: Stack) -> None:
         assert answer.headers["Cache-Control"] == "no-store", (method, where)
         assert answer.headers["Referrer-Policy"] == "no-referrer", (method, where)
         assert answer.headers["X-Robots-Tag"].startswith("noindex"), (method, where)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0, 6000), (6000, 0), (6000, 6000)], ids=["first", "last", "amid"]
+)
+async def test_a_known_device_is_known_among_very_many_cookies(
+    stack: Stack, before: int, after: int
+) -> None:
+    """More of them than are kept: shop systems and consent tools fill a domain's cookies."""
+    await stack.campaign(policy="confirm")
+    ours = f"{device.COOKIE}={device.issue(KEYS, 'd1', stack.clock() + 60)}"
+    cookies = f"a={'x' * before}; {ours}; b={'y' * after}"
+    assert (await stack.get(stack.path(stack.link()), {**BROWSER, "Cookie": cookies})).status == 303
+    others = cookies.replace(device.COOKIE, "lg_other")
+    assert is_interstitial(await stack.get(stack.path(stack.link()), {**BROWSER, "Cookie": others}))
+
+
+@pytest.mark.parametrize("value", ["", "x"])
+async def test_the_second_control_counts_whatever_it_sends(stack: Stack, value: str) -> None:
+    await stack.campaign(policy="confirm")
+    link = stack.link()
+    page = await stack.get(stack.path(link))
+    stack.clock.offset += 2.5
+    sent = {**BROWSER, "Sec-Fetch-Site": "same-origin", "Origin": stack.url}
+    form = {"challenge": page.challenge, "gesture": BY_HAND, "also": value}
+    assert is_interstitial(await stack.ask("POST", page.action, sent, data=form))
+    pressed = (await stack.row(link)).visits[0]
+    assert "press-second-control" in {rule for rule, *_ in pressed["evidence"]}
+    assert pressed["verdict"] == "automated"
+
+
+@pytest.mark.parametrize("name", ["Sec-Fetch-Mode", "Sec-Fetch-Dest"])
+@pytest.mark.parametrize("word", ["<b>call-0900</b>", "navigate call-0900", "call-0900"])
+async def test_no_reason_says_what_a_visitor_wrote(stack: Stack, name: str, word: str) -> None:
+    """Reasons are kept for months, and shown to the operator."""
+    await stack.campaign()
+    link = stack.link()
+    assert is_interstitial(await stack.get(stack.path(link), {**BROWSER, name: word}))
+    [kept] = (await stack.row(link)).visits
+    assert kept["evidence"]
+    assert "0900" not in json.dumps(dict(kept))
 
 
 async def test_a_bug_is_a_page_with_the_laws_headers(

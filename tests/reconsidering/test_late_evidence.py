@@ -60,16 +60,28 @@ async def test_a_decoy_after_a_visit_makes_a_scanner_of_it(gate: Stack) -> None:
     assert len(await gate.sessions()) == 2
 
 
-async def test_a_person_who_comes_in_the_minute_of_the_scan_presses(gate: Stack) -> None:
-    await gate.campaign()
-    link = gate.link()
-    await visit(gate, link)
-    await hit_decoy(gate, link)
+@pytest.mark.parametrize("address", [PERSON, HERE], ids=["elsewhere", "same-address"])
+@pytest.mark.parametrize("same_link", [True, False], ids=["same-link", "other-link"])
+async def test_a_person_who_comes_in_the_minute_of_the_scan_presses(
+    gate: Stack, address: str, same_link: bool
+) -> None:
+    await gate.campaign(policy="confirm")
+    scanned = gate.link()
+    await visit(gate, scanned)
+    await hit_decoy(gate, scanned)
     await think(gate)
-    page = await visit(gate, link, PERSON)
+    link = scanned if same_link else gate.link()
+    page = await visit(gate, link, address)
     assert page.status == 200
-    assert (await gate.press(page, at(PERSON))).status == 303
+    pressed = await gate.press(page, at(address))
+    assert pressed.status == 303
     assert await has_open(gate, link)
+    # Trust that lasts is made by a press that nothing spoke against.
+    tainted = same_link or address == HERE
+    assert ("Set-Cookie" in pressed.headers) is not tainted
+    await moments_pass(gate)
+    later = await gate.press(await visit(gate, link, address), at(address))
+    assert (later.status, later.headers["Set-Cookie"][:10]) == (303, "lg_device=")
 
 
 async def test_a_decoy_taints_the_visits_of_its_own_address_to_other_links(gate: Stack) -> None:

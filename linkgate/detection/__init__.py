@@ -70,6 +70,7 @@ RULES = Ruleset(
         HeaderRule("agent-spider", declared.agent_spider),
         HeaderRule("agent-words", declared.agent_words),
         HeaderRule("agent-editor", declared.agent_editor),
+        HeaderRule("agent-shared-name", declared.agent_shared_name),
         HeaderRule("agent-no-browser", declared.agent_no_browser),
         HeaderRule("hints-headless", declared.hints_headless),
         HeaderRule("hints-missing", hints.hints_missing),

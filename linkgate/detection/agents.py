@@ -11,6 +11,8 @@ from linkgate.detection.tables import (
     names_in,
     names_people,
     names_spider,
+    on_a_phone,
+    without_apps,
     without_people,
 )
 from linkgate.detection.verdict import Kind
@@ -21,11 +23,14 @@ AGENTS_KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """Something that a user agent says about itself: which table knew it, its name, its kind."""
+    """Something that a user agent says about itself: which table knew it, its name, its kind, and
+    whether people's programs bear the name too.
+    """
 
     table: str
     name: str
     kind: Kind
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class UserAgent:
     system: str
     vendor: str
     declared: tuple[Declaration, ...]
+    shared: tuple[Declaration, ...] = ()
+    """Names that machines and people's programs both bear; they declare nothing."""
 
     @property
     def browser(self) -> bool:
@@ -63,11 +70,13 @@ _GOANNA = re.compile(r"Goanna/\d")  # Pale Moon and kin; they call themselves Fi
 _SAFARI = re.compile(r"Version/(\d{1,3})")
 _IOS = re.compile(r"\((?:iPhone|iPad|iPod)\b[^)]*?OS (\d{1,3})_")
 _IOS_DEVICE = re.compile(r"\((?:iPhone|iPad|iPod)\b")
+_HARMONY = re.compile(r"\((?:Phone|Tablet|2in1|PC); OpenHarmony\b")
 _TRIDENT = re.compile(r"MSIE (\d+)|Trident/\d.*rv:(\d+)")
 # In the order in which they are looked for: Android's user agents also say Linux.
 _SYSTEMS = (
     ("Windows", "Windows"),
     ("Android", "Android"),
+    ("OpenHarmony", "OpenHarmony"),
     ("iPhone", "iOS"),
     ("iPad", "iOS"),
     ("iPod", "iOS"),
@@ -115,14 +124,16 @@ def read_agent(text: str) -> UserAgent:
     ios = _IOS_DEVICE.search(text) is not None
     webview = _is_webview(text, engine, ios)
     system = _system(text)
+    said = [] if _PLAIN.fullmatch(own) else _declarations(own, bool(engine))
     return UserAgent(
         engine=engine,
         major=major,
-        mobile=ios or "Mobile" in text or "Android" in text,
+        mobile=ios or "Mobile" in text or "Android" in text or "(Tablet; OpenHarmony" in text,
         webview=webview,
         system=system,
         vendor="" if webview or not system else _vendor(text),
-        declared=() if _PLAIN.fullmatch(own) else tuple(_declarations(own)),
+        declared=tuple(each for each in said if not each.shared),
+        shared=tuple(each for each in said if each.shared),
     )
 
 
@@ -157,8 +168,12 @@ def _vendor(text: str) -> str:
 
 
 def _is_webview(text: str, engine: str, ios: bool) -> bool:
-    """A browser inside an app: Android says `wv` or `Version/4.0 Chrome/`, iOS omits Safari."""
+    """A browser inside an app: Android says `wv` or `Version/4.0 Chrome/`, iOS omits Safari; all
+    of HarmonyOS's are, but for Huawei's own browser.
+    """
     if engine == "blink":
+        if _HARMONY.search(text):
+            return "HuaweiBrowser/" not in text
         return "; wv)" in text or "Version/4.0 Chrome/" in text or "Electron/" in text
     if engine == "webkit":
         app = names_people(text)
@@ -173,10 +188,16 @@ def _own_words(text: str) -> str:
     return without_people(_ANDROID_MODEL.sub(r"\1", text))
 
 
-def _declarations(own: str) -> list[Declaration]:
-    """What every list has to say about a user agent's own words."""
-    entries = names_in(own)
-    found = dict.fromkeys(Declaration(entry.table, entry.name, entry.kind) for entry in entries)
-    if names_spider(own):
+def _declarations(own: str, browser: bool = True) -> list[Declaration]:
+    """What every list has to say about a user agent's own words, in one that names a `browser`'s
+    engine or doesn't.
+    """
+    machines, both = names_in(own, browser)
+    found = dict.fromkeys(
+        Declaration(entry.table, entry.name, entry.kind, shared)
+        for entries, shared in ((machines, False), (both, True))
+        for entry in entries
+    )
+    if names_spider(without_apps(own) if both and on_a_phone(own) else own):
         found[Declaration("user-agents", "a spider", Kind.CRAWLER)] = None
     return list(found)

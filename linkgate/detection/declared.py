@@ -208,9 +208,23 @@ def agent_editor(shape: Shape, agent: UserAgent) -> Finding | None:
     return suspect("the browser is a code editor's, which its assistant may be driving")
 
 
+def agent_shared_name(shape: Shape, agent: UserAgent) -> Finding | None:
+    """A browser with a name that machines bear, and people's programs as well: a phone's app that
+    is called a bot, a security vendor's own browser, a Windows program built with CefSharp.
+
+    Source: per entry (`shared`). A scanner that copies a whole browser and adds its maker's name is
+    no different to look at. Wrong about people: yes, with such apps; hence suspect and no more.
+    """
+    if not agent.shared:
+        return None
+    names = ", ".join(declaration.name for declaration in agent.shared[:3])
+    return suspect(f"the browser holds {names}, which people's programs hold too")
+
+
 # Handsets and text browsers whose user agents never began with Mozilla. Old, but people's.
 _OTHER_BROWSER = re.compile(
     r"(?:Opera|UCWEB|UCBrowser|JUC|IUC|MQQBrowser|QQBrowser|Lynx|E?Links|w3m|Dillo|NetSurf|Konqueror"
+    r"|URL/Emacs|Emacs-w3m|edbrowse|Chawan"
     r"|iCab|Nokia|SAMSUNG|SEC-|SonyEricsson|Sony|SIE-|LG|MOT-|Motorola|BlackBerry|BB10|HTC|HUAWEI"
     r"|ZTE|Alcatel|PHILIPS|SAGEM|SHARP|Panasonic|SANYO|TCL|Micromax|Spice|Karbonn|LAVA|MAUI|Palm"
     r"|DoCoMo|KDDI|SoftBank|Vodafone|J-PHONE|UP\.Browser|Dorado|Nintendo|PSP|iBall|Lenovo|GIONEE"

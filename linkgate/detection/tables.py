@@ -36,6 +36,10 @@ class Entry:
     pattern: re.Pattern[str]
     ordinary: bool = False
     """A word that an app may be called by, and so not asked of a phone's browser."""
+    shared: str = ""
+    """Where people's programs bear the name too, so that it merely makes a suspect: in the names of
+    apps on a "phone", or in any whole "browser". Empty if nowhere.
+    """
 
 
 class Table:
@@ -90,14 +94,25 @@ def known_names() -> Table:
 
 
 def _entry(table: str, item: dict[str, Any], kind: Kind, expression: str) -> Entry:
-    return Entry(table, item["name"], kind, re.compile(expression), item.get("ordinary", False))
+    return Entry(
+        table,
+        item["name"],
+        kind,
+        re.compile(expression),
+        item.get("ordinary", False),
+        item.get("shared", ""),
+    )
 
 
-# Phones' and tablets' browsers. An iPad calls itself a Macintosh, and an app's view on it leaves
-# Safari's name out. Where one says "compatible", it is no app.
+# Phones' and tablets' browsers. Before Android's name may stand a processor, a language or a model;
+# KaiOS names itself behind Firefox; HarmonyOS says what device it is (developer.huawei.com,
+# harmonyos-guides/web-default-useragent). An iPad calls itself a Macintosh, and an app's view on it
+# leaves Safari's name out. Where one says "compatible", it is no app.
 _PHONE = re.compile(
-    r"Mozilla/5\.0 \((?!.*compatible;)(?:(?:Linux; (?:U; )?|Mobile; )?"
-    r"(?:Android|iPhone|iPad|iPod|Windows Phone)\b.*(?:AppleWebKit|Gecko)/"
+    r"Mozilla/5\.0 \((?!.*compatible;)(?:(?:(?:Linux|Mobile|SMART-TV);(?:[^();]*;)* ?)?"
+    r"(?:Android|iPhone|iPad|iPod|Windows Phone|Tizen)\b.*(?:AppleWeb[Kk]it|Gecko)/"
+    r"|Mobile; [^()]*\) Gecko/\S+ Firefox/\S+ KAIOS/"
+    r"|(?:Phone|Tablet|2in1|PC); OpenHarmony\b[^()]*\) AppleWebKit/"
     r"|Macintosh; Intel Mac OS X [\d_.]+\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\)"
     r"(?!.* (?:Safari|Chrome)/))"
 )
@@ -110,10 +125,34 @@ def on_a_phone(text: str) -> bool:
     return _PHONE.match(text) is not None
 
 
-def names_in(own: str) -> list[Entry]:
-    """What `TABLES` and crawler-user-agents know of a user agent's own words."""
+# An app's name and version: up to four words, outside of brackets, that are no browser's.
+_BRACKETS_OR_APP = re.compile(
+    r"(\([^()]*\))|(?<!\S)(?:[^\s();,/]+ ){0,3}(?!(?:Version|Chrome|Mobile|Safari|Firefox)/)"
+    r"[^\s();,/]+/v?\d[\w.]*"
+)
+
+
+def without_apps(own: str) -> str:
+    """A phone's user agent without the names of apps, as far as they are followed by a version."""
+    return _BRACKETS_OR_APP.sub(r"\1", own)
+
+
+def names_in(own: str, browser: bool) -> tuple[list[Entry], list[Entry]]:
+    """What `TABLES` and crawler-user-agents know of a user agent's own words: what machines alone
+    are called, and what people's programs are called too, if it names a `browser`'s engine.
+    """
     found = known_names().find(own.lower()) + crawler_list().find(own)
-    return [entry for entry in found if not entry.ordinary] if on_a_phone(own) else found
+    phone = on_a_phone(own)
+    if phone:
+        found = [entry for entry in found if not entry.ordinary]
+    rest = without_apps(own).lower() if found and phone else own
+    shared = [
+        entry
+        for entry in found
+        if (entry.shared == "browser" and browser)
+        or (entry.shared == "phone" and phone and not entry.pattern.search(rest))
+    ]
+    return [entry for entry in found if entry not in shared], shared
 
 
 # How an alternative begins: what must come before its first letter, and that letter for certain.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkgate.detection import Kind, Standing, judge
+from linkgate.detection import Kind, Standing, judge, read_agent
 from linkgate.detection.tables import TABLES, joined, on_a_phone, read_data, without_people
 from linkgate.signals import Signals
 
@@ -22,6 +22,26 @@ IPHONE = (
 IPAD = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Mobile/15E148"
+)
+# Systems whose browsers name themselves unlike Android's and iOS's.
+OTHER_PHONES = (
+    "Mozilla/5.0 (Phone; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/132.0.0.0 Safari/537.36 ArkWeb/6.0.0.46 Mobile",
+    "Mozilla/5.0 (Tablet; OpenHarmony 5.0; HarmonyOS 5.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/132.0.0.0 Safari/537.36 ArkWeb/6.0.0.46",
+    "Mozilla/5.0 (PC; OpenHarmony 6.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/132.0.0.0 Safari/537.36 ArkWeb/6.0.0.46",
+    "Mozilla/5.0 (Linux; arm_64; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/150.0.0.0 YaBrowser/25.10.0 SA/3 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; en-us; Android 9; SM-J730G) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Version/4.0 Chrome/138.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Mobile; LYF/F90M/LYF-F90M-000-02; Android; rv:48.0) Gecko/48.0 Firefox/48.0 "
+    "KAIOS/2.5",
+    "Mozilla/5.0 (Mobile; Nokia 2780 Flip; rv:84.0) Gecko/84.0 Firefox/84.0 KAIOS/3.1",
+    "Mozilla/5.0 (Linux; Tizen 2.3; SAMSUNG SM-Z130H) AppleWebKit/537.3 (KHTML, like Gecko) "
+    "SamsungBrowser/1.0 Mobile Safari/537.3",
+    "Mozilla/5.0 (SMART-TV; LINUX; Tizen 7.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "94.0.4606.31/7.0 TV Safari/537.36",
 )
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -40,10 +60,13 @@ PATTERNS = [
 APPS = (
     "AuditBoard/1.9",
     "Axios/4.2",
+    "Barracuda/1.0",
     "Bluesky/1.9",
     "CHECK24/6.1",
     "Checkers/4.2",
     "Classifieds/4.4",
+    "DStv Go/3.1",
+    "Dart/3.5",
     "Domain/10.2.1",
     "Downloader/1.4",
     "FeedR/1.0",
@@ -51,8 +74,13 @@ APPS = (
     "Fetch/3.50.0",
     "Harvest/2.0",
     "HeadHunter/7.3",
+    "Hydra/1.2",
     "IFTTT/4.9",
     "Inoreader/7.9",
+    "Jakarta Post/5.0",
+    "Java/1.4",
+    "Lighthouse/2.3",
+    "Mastodon/2024.1",
     "Mirror/8.4",
     "MobileSecurity/10.2",
     "Overcast/3.0",
@@ -62,16 +90,46 @@ APPS = (
     "PremierAgent/5.0",
     "RubyTuesday/3.1",
     "SearchCraft/3.9",
+    "Sky Go/24.7",
     "Skyscanner/7.111",
+    "Splash/4.2",
+    "Stripe/1.0",
     "SurveyMonkey/4.4",
     "Thumbtack/280.0",
+    "Tornado/2.0",
     "Trip.com/7.90",
     "Tumblr/37.1",
+    "Twisted/1.0",
     "VerifyMe/2.2",
     "axelspringer/1.2",
     "com.google.android.apps.searchlite",
     "dnsshop/1.5",
     "iRobot/5.2",
+)
+
+# Apps whose names hold a robot's word: a machine might say so as well, which is why they press.
+BOTS = (
+    "AIChatBot/2.1",
+    "Crawler/1",
+    "ChatOn - AI Chatbot/1.9",
+    "Deebot/5.0",
+    "PubCrawl/2.1",
+    "QRbot/4.2",
+    "Robot Vacuum/2",
+    "Scrape it/1",
+    "SkyScraper/2",
+    "Slurpee/2",
+    "WomboBot/v2",
+)
+
+# What names a security vendor, or a part of programs, in a browser that may be a person's.
+VENDORS = (
+    IPHONE + " TrendMicro Mobile Security/18",
+    IPHONE + " Bitdefender Web Protection/1",
+    CHROME + " Trend Micro Pay Guard",
+    CHROME + " CefSharp/156.0",
+    CHROME + " CefSharp Browser/156.0",
+    "Mozilla/5.0 (Windows NT 10.0; Trident/7.0; SophosWeb; rv:11.0) like Gecko",
 )
 
 # Machines by the class of their names; none of these strings is in a list.
@@ -90,6 +148,15 @@ MACHINES = {
         CHROME + " Google-Zorble",
         CHROME + " Zorble-Google",
         "zorble-fetcher/2.0",
+        # A robot's word that is in no app's name with its version, and beside an app's name.
+        ANDROID + "; Zorblespider",
+        IPHONE + " zorblebot",
+        IPHONE + " Zorble/1.0 (bot)",
+        IPHONE + " ZorbleBot/1.0 (+https://zorble.example/bot)",
+        IPHONE + " (compatible; ZorbleBot/1.0)",
+        "ZorbleBot/1.0 " + IPHONE,
+        ANDROID.replace("SM-S918B", "Zorblebot/1.0"),
+        CHROME.replace("Chrome/", "Zorble Fetch (zorble.com) Chrome/"),
     ),
     Kind.MONITOR: (
         CHROME + " PTST/250101.1",
@@ -98,6 +165,7 @@ MACHINES = {
         "(KHTML, like Gecko) Version/4.0 Mobile Safari/534.30",
         FIREFOX.format("") + " DejaClick/2.9.7.2",
         CHROME + " ZorbleMonitor/2",
+        ANDROID + " Chrome-Lighthouse",
     ),
     Kind.TOOL: (
         "zorble/1.2 libfoo/3.4",
@@ -105,7 +173,13 @@ MACHINES = {
         "zorble-client 1.0",
         "okhttp/5.0.0",
         "Windows-Media-Player/10.00.00.4019",
+        "CefSharp Browser",
+        CHROME + " Go/1.24",
+        CHROME + " Jakarta/3",
+        CHROME + " Twisted/25.5",
+        "Dart/3.4",
     ),
+    Kind.SCANNER: ("TrendMicro WTP 1.0", "Barracuda Sentinel", "Bitdefender Link Scan/1"),
     Kind.PREVIEW: ("Zorble/1 CFNetwork/1568.100.1 Darwin/24.0.0", "Zorble Link Preview"),
 }
 
@@ -157,8 +231,37 @@ def visit(agent: str) -> Signals:
 @pytest.mark.parametrize("name", APPS)
 def test_an_app_may_be_called_by_any_word(name: str) -> None:
     middle = IPHONE.replace("Mobile/15E148", f"{name} Mobile/15E148 Safari/604.1")
+    others = (f"{agent} {name}" for agent in OTHER_PHONES)
+    for agent in (f"{ANDROID} {name}", f"{IPHONE} {name}", f"{IPAD} {name}", middle, *others):
+        verdict = judge(visit(agent))
+        found = {evidence.rule for evidence in verdict.evidence}
+        assert found <= {"plain-navigation", "stale-browser"}, verdict.evidence
+
+
+@pytest.mark.parametrize("name", BOTS)
+def test_an_app_with_a_robots_word_in_its_name_makes_a_suspect(name: str) -> None:
+    middle = IPHONE.replace("Mobile/15E148", f"{name} Mobile/15E148 Safari/604.1")
     for agent in (f"{ANDROID} {name}", f"{IPHONE} {name}", f"{IPAD} {name}", middle):
-        assert standing(agent) is not Standing.AUTOMATED, judge(visit(agent)).evidence
+        verdict = judge(visit(agent))
+        assert verdict.value is Standing.SUSPECT, verdict.evidence
+        assert "agent-shared-name" in {evidence.rule for evidence in verdict.evidence}
+    assert standing(f"{CHROME} {name}") is Standing.AUTOMATED
+    assert standing(name) is Standing.AUTOMATED
+
+
+@pytest.mark.parametrize("agent", VENDORS)
+def test_a_vendors_name_in_a_whole_browser_makes_a_suspect(agent: str) -> None:
+    verdict = judge(visit(agent))
+    assert verdict.value is Standing.SUSPECT, verdict.evidence
+    assert "agent-shared-name" in {evidence.rule for evidence in verdict.evidence}
+
+
+def test_harmonyos_is_read_as_a_phone_with_apps() -> None:
+    phone, tablet, computer = map(read_agent, OTHER_PHONES[:3])
+    assert [agent.mobile for agent in (phone, tablet, computer)] == [True, True, False]
+    assert {agent.system for agent in (phone, tablet, computer)} == {"OpenHarmony"}
+    assert phone.webview
+    assert not read_agent(OTHER_PHONES[0] + " HuaweiBrowser/5.0.4").webview
 
 
 @pytest.mark.parametrize(
@@ -180,7 +283,7 @@ def test_ordinary_words_count_off_phones(word: str) -> None:
     assert standing(word) is Standing.AUTOMATED
 
 
-@pytest.mark.parametrize("agent", [ANDROID, IPHONE, IPAD, ANDROID + " Zorble/1"])
+@pytest.mark.parametrize("agent", [ANDROID, IPHONE, IPAD, ANDROID + " Zorble/1", *OTHER_PHONES])
 def test_phones_are_told_by_their_form(agent: str) -> None:
     assert on_a_phone(agent)
 
@@ -192,6 +295,9 @@ def test_phones_are_told_by_their_form(agent: str) -> None:
         FIREFOX.format(""),
         CHROME.replace("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7"),
         ANDROID + " (compatible; Zorble/1.0)",
+        CHROME.replace("Windows NT", "X11; Linux x86_64; Windows NT"),
+        "Mozilla/5.0 (Zorble; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko)",
+        FIREFOX.format("; Android"),
         "Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B)",
         "Zorble/1.0 (iPhone; iOS 18.6; Scale/3.00)",
         "",
@@ -205,7 +311,10 @@ def test_no_entry_has_a_key_that_nobody_reads_or_a_word_twice() -> None:
     for table in TABLES:
         for entry in read_data(table)["entry"]:
             words = entry.get("words", [])
-            assert set(entry) <= {"name", "kind", "ordinary", "words", "pattern", "source", "date"}
+            keys = {"name", "kind", "ordinary", "shared", "words", "pattern", "source", "date"}
+            assert set(entry) <= keys
+            assert entry.get("shared", "phone") in {"phone", "browser"}
+            assert not ("shared" in entry and "ordinary" in entry), entry
             assert len(words) == len(set(words)), entry
 
 

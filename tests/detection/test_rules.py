@@ -216,6 +216,19 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
         [ua(CHROME.replace("Chrome/", "Code/1.115.0 Chrome/142 Electron/39 "))],
         [WHOLE, ua(CHROME.replace("Chrome/", "Slack/4.46 Chrome/140 Electron/38 "))],
     ),
+    "agent-shared-name": (
+        [
+            ua(IPHONE_VIEW + " ChatBot/2.0"),
+            ua(CHROME + " CefSharp/119"),
+            ua(CHROME + " Trend Micro Pay Guard"),
+        ],
+        [
+            WHOLE,
+            ua(CHROME + " ChatBot/2.0"),
+            ua(IPHONE_VIEW + " (compatible; ChatBot/2.0)"),
+            ua("CefSharp Browser"),
+        ],
+    ),
     "agent-no-browser": (
         [
             *map(ua, ("Zorble", "zorble/1.2", "Mozilla/5.0", "Mozilla/5.0 (Windows NT 10.0)")),
@@ -552,6 +565,7 @@ PERSON = {"navigation", "plain-navigation", "press-real", "known-device"}
 DOUBT = {
     "agent-overlong",
     "agent-editor",
+    "agent-shared-name",
     "hints-missing",
     "hints-unexpected",
     "hints-version",

@@ -112,8 +112,7 @@ async def test_a_mint_that_died_is_waited_for_and_then_let_go(
 
 
 async def test_a_visit_that_is_written_down_later_is_found_then(gate: Stack) -> None:
-    """A machine's visit waits in the recorder's buffer for half a second, or as long as the store
-    is away."""
+    """It is seen before it is judged, and its line is written when it is."""
     await gate.campaign()
     link = gate.link()
     page = await visit(gate, link)

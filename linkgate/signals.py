@@ -4,6 +4,7 @@ Everything here is total: junk in a header yields an empty or clamped field, nev
 a scanner's worst request still has to get an answer.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +18,7 @@ COOKIE_LIMIT = 4096
 #: So much of a purpose header is looked at for the words that make a prefetch of a visit.
 PURPOSE_LIMIT = 8192
 #: As `device.COOKIE` has it.
-_OWN_COOKIE = b"lg_device="
+_OWN_COOKIE = re.compile(rb"(?<![^; ])lg_device=")
 _PURPOSES = ("prefetch", "prerender", "preview")
 
 
@@ -183,8 +184,9 @@ def gather(
 
 def _cookies(value: bytes) -> str:
     """What fits of very many cookies; ours must not be among what doesn't."""
-    ours = max(value.find(_OWN_COOKIE), 0)
-    return value[ours : ours + COOKIE_LIMIT].decode("latin-1")
+    ours = _OWN_COOKIE.search(value)
+    start = ours.start() if ours else 0
+    return value[start : start + COOKIE_LIMIT].decode("latin-1")
 
 
 def _purpose(text: str) -> str:

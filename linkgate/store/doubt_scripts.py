@@ -68,7 +68,7 @@ return 1
 """,
 )
 
-# KEYS: visits. ARGV: line, new line. Returns 0 if the line has changed meanwhile.
+# KEYS: visits or buffered. ARGV: line, new line. Returns 0 if the line has changed meanwhile.
 REWRITE = Script(
     "rewrite visit",
     """

@@ -69,9 +69,9 @@ class Doubts(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A visit as it stands in its link's list."""
+    """A visit as it stands in one of its link's lists, whose key is `where`."""
 
-    link: str
+    where: str
     campaign: str
     decision: str
     outcome: str
@@ -149,22 +149,24 @@ class DoubtStore:
         async with self._connection.guard() as client:
             pipeline = client.pipeline(transaction=False)
             pipeline.hget(keys.link(link), "campaign")
-            pipeline.lrange(keys.visits(link), 0, -1)
-            campaign, lines = await pipeline.execute()
-        for line in lines:
-            if visit in line:
-                decision, outcome, body = line.split("\t", 2)
-                kept = json.loads(body)
-                if kept.get("id") == visit:
-                    return Recorded(link, campaign or "", decision, outcome, kept, line)
+            for name in _lists(link):
+                pipeline.lrange(name, 0, -1)
+            campaign, *found = await pipeline.execute()
+        for name, lines in zip(_lists(link), found, strict=True):
+            for line in lines:
+                if visit in line:
+                    decision, outcome, body = line.split("\t", 2)
+                    kept = json.loads(body)
+                    if kept.get("id") == visit:
+                        return Recorded(name, campaign or "", decision, outcome, kept, line)
         return None
 
     async def rewrite(self, recorded: Recorded, after: Mapping[str, Any]) -> bool:
         """Put `after` in a visit's place; False if it has changed since it was found."""
         body = msgspec.json.encode(after).decode()
         new = f"{recorded.decision}\t{recorded.outcome}\t{body}"
-        names = [keys.visits(recorded.link)]
-        return bool(await self._connection.script(scripts.REWRITE, names, [recorded.line, new]))
+        where = [recorded.where]
+        return bool(await self._connection.script(scripts.REWRITE, where, [recorded.line, new]))
 
     async def disown(self, link: str, session: str, *, patient: bool = False) -> Disowned:
         """Let nobody use a session again, unless somebody is there who wasn't taken back.
@@ -193,6 +195,10 @@ class DoubtStore:
         if campaign:
             names = [keys.counters(campaign), keys.recounted(campaign, what, 0)]
             await self._connection.script(scripts.COUNT_ONCE, names, [_COUNTED_SECONDS, counter])
+
+
+def _lists(link: str) -> tuple[str, str]:
+    return keys.visits(link), keys.buffered(link)
 
 
 def _dump(doubts: Doubts) -> str:

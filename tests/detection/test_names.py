@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkgate.detection import Kind, Standing, judge, read_agent
-from linkgate.detection.tables import TABLES, joined, on_a_phone, read_data, without_people
+from linkgate.detection.tables import (
+    TABLES,
+    joined,
+    known_names,
+    on_a_phone,
+    read_data,
+    without_people,
+)
 from linkgate.signals import Signals
 
 ANDROID = (
@@ -151,6 +158,7 @@ MACHINES = {
         # A robot's word that is in no app's name with its version, and beside an app's name.
         ANDROID + "; Zorblespider",
         IPHONE + " zorblebot",
+        IPHONE.replace("Mobile/", "zorblebot Mobile/"),
         IPHONE + " Zorble/1.0 (bot)",
         IPHONE + " ZorbleBot/1.0 (+https://zorble.example/bot)",
         IPHONE + " (compatible; ZorbleBot/1.0)",
@@ -254,6 +262,11 @@ def test_a_vendors_name_in_a_whole_browser_makes_a_suspect(agent: str) -> None:
     verdict = judge(visit(agent))
     assert verdict.value is Standing.SUSPECT, verdict.evidence
     assert "agent-shared-name" in {evidence.rule for evidence in verdict.evidence}
+
+
+def test_the_speed_test_that_plays_a_phone_is_known_without_the_public_list() -> None:
+    found = known_names().find(f"{ANDROID} Chrome-Lighthouse".lower())
+    assert [entry.kind for entry in found if not entry.ordinary] == [Kind.MONITOR]
 
 
 def test_harmonyos_is_read_as_a_phone_with_apps() -> None:

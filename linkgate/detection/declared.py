@@ -264,12 +264,13 @@ def agent_no_browser(shape: Shape, agent: UserAgent) -> Finding | None:
 
 
 def hints_headless(shape: Shape, agent: UserAgent) -> Finding | None:
-    """The client hints name a headless browser, whatever the user agent says.
+    """A Chromium's client hints name a headless browser, whatever its user agent says.
 
     Source: WICG/ua-client-hints#366 (2024): Chrome's older headless mode names HeadlessChrome among
     its brands even when the user agent is overridden. Chromium 156 (tried, 2026-11) does not. Wrong
-    about people: no.
+    about people: no. Beside Firefox's or Safari's user agent, public collections of people's header
+    sets have such hints, which contradict it (`hints-unexpected`), and prove nothing.
     """
-    if "headless" not in shape.sec_ch_ua.lower():
+    if agent.engine != "blink" or "headless" not in shape.sec_ch_ua.lower():
         return None
     return automated("the client hints name a headless browser", Kind.TOOL)

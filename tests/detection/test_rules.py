@@ -246,7 +246,14 @@ TABLE: dict[str, tuple[list[Shape], list[Shape]]] = {
     ),
     "hints-headless": (
         [WHOLE._replace(sec_ch_ua='"HeadlessChrome";v="156"')],
-        [WHOLE, WHOLE._replace(sec_ch_ua='"Google Chrome";v="156"')],
+        [
+            WHOLE,
+            WHOLE._replace(sec_ch_ua='"Google Chrome";v="156"'),
+            *(
+                WHOLE._replace(user_agent=other, sec_ch_ua='"HeadlessChrome";v="156"')
+                for other in (FIREFOX, SAFARI)
+            ),
+        ],
     ),
     "hints-missing": (
         [

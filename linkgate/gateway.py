@@ -10,12 +10,13 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from linkgate.addresses import TrustedProxies
+from linkgate.bench import Bench
 from linkgate.config import Config
 from linkgate.destinations import registry
 from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
 from linkgate.detection import warm
 from linkgate.issuing import Desk
-from linkgate.judging import Bench, Judge
+from linkgate.judging import Judge
 from linkgate.minting import Mint
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand

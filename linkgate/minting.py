@@ -18,7 +18,7 @@ from linkgate.destinations.stripe_api import Deadline
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.store import DAY, Store
-from linkgate.store.links import Claim, Entered, Entry, Left, Settled, Visit
+from linkgate.store.entries import Claim, Entered, Entry, Left, Settled, Visit
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)

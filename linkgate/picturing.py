@@ -13,7 +13,7 @@ from pydantic import Field
 
 from linkgate.detection import Authority, Evidence
 from linkgate.payments import LinkState, Session, SessionState, link_state
-from linkgate.store.links import Row
+from linkgate.store.entries import Row
 from linkgate.tokens import Link
 
 #: What is kept of a link that nobody has touched.

@@ -35,7 +35,7 @@ from linkgate.payments import SessionState
 from linkgate.record import describe, label
 from linkgate.signals import Signals
 from linkgate.store import Store
-from linkgate.store.links import Entered, Visit
+from linkgate.store.entries import Entered, Visit
 from linkgate.tokens import Keyring, LinkTokens, Reading
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from linkgate.bounds import BoundedProtocol
 from linkgate.campaigns import Campaign
 from linkgate.gateway import Gateway
 from linkgate.sandbox import Sandbox, WebhookEndpoint
-from linkgate.store.links import Row
+from linkgate.store.entries import Row
 from linkgate.tokens import Link
 from linkgate.web.app import create
 

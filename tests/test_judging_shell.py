@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
+from linkgate.bench import Bench
 from linkgate.detection import Doubt, Limits, Standing, Verdict
 from linkgate.detection.assembly import assemble
 from linkgate.errors import StoreUnavailable
-from linkgate.judging import Bench, Judge
+from linkgate.judging import Judge
 from linkgate.signals import Press, Signals
 from linkgate.store import Store, memory
 from linkgate.store.connect import Connection, Script

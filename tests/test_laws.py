@@ -10,7 +10,8 @@ from linkgate import challenge
 from linkgate.destinations import stripe_api
 from linkgate.errors import StoreUnavailable
 from linkgate.minting import Minted
-from linkgate.store.links import Claim, Visit, dump_session
+from linkgate.store.entries import Claim, Visit
+from linkgate.store.links import dump_session
 from linkgate.tokens import Keyring
 from tests.stack import BROWSER, PRICE, SCANNER, SIGNING_KEY, Stack
 

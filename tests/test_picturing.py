@@ -8,7 +8,7 @@ from linkgate.detection import Authority, Evidence, Kind, Standing, conclude
 from linkgate.picturing import NOTHING, PicturedVisit, deciding, picture, pictured
 from linkgate.record import describe
 from linkgate.signals import Signals
-from linkgate.store.links import Row
+from linkgate.store.entries import Row
 
 MINT = Decision(Action.MINT, "a person")
 FOUND = (

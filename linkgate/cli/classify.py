@@ -115,7 +115,7 @@ def ruleset_in_force(ctx: typer.Context, *, no_config: bool) -> "InForce":
     except ConfigError as error:
         hint = "judges by linkgate's own rules, without the configuration"
         raise ConfigError([*error.problems, Problem("--no-config", hint)]) from None
-    from linkgate.judging import Bench
+    from linkgate.bench import Bench
 
     return InForce(Bench.of(settings).rules, "configuration", settings.scan_minutes)
 

@@ -18,7 +18,7 @@ from linkgate.detection import Authority, Evidence, Kind, Standing
 from linkgate.store import doubt_scripts as scripts
 from linkgate.store import keys
 from linkgate.store.connect import Connection
-from linkgate.store.links import NOT_AGAIN
+from linkgate.store.entries import NOT_AGAIN
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import msgspec
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection, Script
-from linkgate.store.links import Visit, visit_line
+from linkgate.store.entries import Visit, visit_line
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)

@@ -37,7 +37,7 @@ from linkgate import campaigns, config
 from linkgate.bounds import BoundedProtocol
 from linkgate.gateway import Gateway
 from linkgate.payments import Session, SessionState
-from linkgate.store.links import Claim, Visit
+from linkgate.store.entries import Claim, Visit
 from linkgate.tokens import Link
 from linkgate.web.app import create
 

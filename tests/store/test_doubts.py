@@ -23,7 +23,8 @@ from linkgate.store.doubts import (
     Doubts,
     DoubtStore,
 )
-from linkgate.store.links import Claim, Entered, Links, Settled, Visit
+from linkgate.store.entries import Claim, Entered, Settled, Visit
+from linkgate.store.links import Links
 from linkgate.store.recorder import Recorder
 from linkgate.tokens import Link
 

@@ -11,7 +11,8 @@ import pytest
 from linkgate.payments import Session, SessionState
 from linkgate.store import keys
 from linkgate.store.connect import Connection
-from linkgate.store.links import Claim, Entered, Left, Links, Visit
+from linkgate.store.entries import Claim, Entered, Left, Visit
+from linkgate.store.links import Links
 from linkgate.tokens import Link
 
 NOW = int(time.time())

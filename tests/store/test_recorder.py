@@ -11,7 +11,8 @@ from linkgate.errors import StoreUnavailable
 from linkgate.store import keys, recorder
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection
-from linkgate.store.links import Links, Visit
+from linkgate.store.entries import Visit
+from linkgate.store.links import Links
 from linkgate.store.recorder import Recorder
 from linkgate.tokens import Link
 

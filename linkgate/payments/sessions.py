@@ -1,4 +1,4 @@
-"""Payments: what an event from Stripe does to a session's and a link's state.
+"""Checkout Sessions: their states, which only rise, and what they make of a link's.
 
 Webhooks come late, doubled and out of order. So a session's state only ever moves up a rank, never
 back: whatever order the events of one session arrive in, the result is the same.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from linkgate.tokens import LINK_ID, SLUG
+from linkgate.payments.values import text, whole
 
 
 class SessionState(StrEnum):
@@ -54,14 +54,6 @@ _RANK = {
 #: A link in one of these leads to the already-paid page and mints no more.
 DONE = frozenset({SessionState.PENDING, SessionState.COMPLETE, SessionState.PAID})
 
-#: The types of events that say something about a session; Stripe's webhook endpoint needs these.
-EVENTS = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -77,43 +69,6 @@ class Session:
     currency: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One Stripe event about a Checkout Session that linkgate minted."""
-
-    id: str
-    type: str
-    link: str
-    campaign: str
-    session: Session
-
-
-def read_event(data: Any) -> Event | None:
-    """Return the event in a webhook's JSON, or None if it says nothing of linkgate's sessions.
-
-    Raises LookupError, TypeError or ValueError for what is no event of Stripe's.
-    """
-    if not isinstance(data, Mapping):
-        raise TypeError("an event is an object")
-    if data.get("type") not in EVENTS:
-        return None
-    session = data["data"]["object"]
-    if not isinstance(session, Mapping):
-        raise TypeError("an event's object is an object")
-    metadata = session.get("metadata") or {}
-    if not isinstance(metadata, Mapping):
-        raise TypeError("metadata is an object")
-    link, campaign = metadata.get("linkgate_link"), metadata.get("linkgate_campaign")
-    if not link or not campaign:
-        return None
-    if not (LINK_ID.fullmatch(link) and SLUG.fullmatch(campaign)):
-        raise ValueError("the metadata names no link of linkgate's")
-    known = read_session(session)
-    if data["type"] == "checkout.session.async_payment_failed":
-        known = replace(known, state=SessionState.FAILED)
-    return Event(_text(data["id"]), data["type"], link, campaign, known)
-
-
 def read_session(data: Mapping[str, Any]) -> Session:
     """Return a Checkout Session as Stripe's API describes it.
 
@@ -122,14 +77,14 @@ def read_session(data: Mapping[str, Any]) -> Session:
     metadata = data.get("metadata") or {}
     amount, currency = data.get("amount_total"), data.get("currency")
     return Session(
-        id=_text(data["id"]),
-        url=_text(data.get("url") or ""),
+        id=text(data["id"]),
+        url=text(data.get("url") or ""),
         state=_state(data["status"], data["payment_status"]),
-        attempt=_whole(int(metadata.get("linkgate_attempt") or 0)),
-        created_at=_whole(data["created"]),
-        expires_at=_whole(data["expires_at"]),
-        amount_total=None if amount is None else _whole(amount),
-        currency=None if currency is None else _text(currency),
+        attempt=whole(int(metadata.get("linkgate_attempt") or 0)),
+        created_at=whole(data["created"]),
+        expires_at=whole(data["expires_at"]),
+        amount_total=None if amount is None else whole(amount),
+        currency=None if currency is None else text(currency),
     )
 
 
@@ -161,19 +116,6 @@ def link_state(
         if state in states:
             return LinkState(state.value)
     return LinkState.VISITED if visited else LinkState.ISSUED
-
-
-def _whole(value: Any) -> int:
-    # 2**53: what JSON and Lua hold exactly.
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise ValueError("a whole number is out of range")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value.encode()) > 5000:  # half a surrogate raises
-        raise ValueError("a text is too long, or none")
-    return value
 
 
 def _state(status: str, payment_status: str) -> SessionState:

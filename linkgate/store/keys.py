@@ -58,6 +58,16 @@ def address_decoy(network_name: str, address: str) -> str:
     return f"lg:{{net:{network_name}}}:decoy:{address}"
 
 
+def queue_due(name: str) -> str:
+    """Sorted set: ids of a queue's items by when they are due."""
+    return f"lg:{{queue:{name}}}:due"
+
+
+def queue_items(name: str) -> str:
+    """Hash: id of a queue's item -> its JSON; see `queue`."""
+    return f"lg:{{queue:{name}}}:items"
+
+
 DOUBTS_DUE = "lg:{doubts}:due"  # Sorted set: ids of doubts by when they are to be looked at.
 DOUBTS = "lg:{doubts}:all"  # Hash: id of a doubt -> its JSON.
 

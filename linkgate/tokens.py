@@ -57,6 +57,9 @@ class Purpose(StrEnum):
     DECOY = "linkgate.decoy.v1"
     CHALLENGE = "linkgate.challenge.v1"
     DEVICE = "linkgate.device.v1"
+    #: A link's return pages, and its recipient's way out of reminders; see `references`.
+    RETURN = "linkgate.return.v1"
+    UNSUBSCRIBE = "linkgate.unsubscribe.v1"
     #: Names of networks and addresses in the store's memory; they never leave it.
     SOURCE = "linkgate.source.v1"
 

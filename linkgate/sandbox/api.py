@@ -107,7 +107,7 @@ class Api:
         if fault and not fault.executed and fault.at_the_edge:
             cut = Answer(200, {"id": "cut_short", "object": "cut_short"}, request.id)
             return _ordered(request, fault) if fault.mode == "status" else cut
-        sent = forms.decode(request.query if request.method == "GET" else request.body)
+        sent = forms.decode(request.body if request.method == "POST" else request.query)
         work = self._work(request, operation, object_id, sent, fault)
         if (key := request.idempotency_key) is None:
             answer = await work

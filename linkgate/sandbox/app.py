@@ -56,7 +56,7 @@ class Sandbox:
         async def v1(scope: Scope, receive: Receive, send: Send) -> None:
             await api(scope, receive, send)
 
-        return SandboxApp(
+        app = SandboxApp(
             route_handlers=[
                 v1,
                 *pages.handlers(),
@@ -68,6 +68,8 @@ class Sandbox:
             # Whoever runs the sandbox sets up logging; in the demo that is linkgate itself.
             logging_config=None,
         )
+        app.now = self.world.now
+        return app
 
     @asynccontextmanager
     async def _running(self, _: Litestar) -> AsyncIterator[None]:

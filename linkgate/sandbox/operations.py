@@ -15,14 +15,18 @@ from linkgate.sandbox.world import Cause, Object, World
 # Singular, as Stripe's messages and `expand` name what hangs on an object by its id.
 EXPANDABLE = frozenset(
     {
+        "charge",
+        "coupon",
         "customer",
         "default_price",
         "invoice",
+        "latest_charge",
         "latest_invoice",
         "payment_intent",
         "payment_method",
         "price",
         "product",
+        "promotion_code",
         "setup_intent",
         "subscription",
     }
@@ -94,38 +98,47 @@ def check_page(call: Call) -> None:
 def page(call: Call, url: str, things: list[Object]) -> Object:
     """One page of a list that is ordered as Stripe orders it, the newest first."""
     params = call.params
-    things = [thing for thing in things if _created_within(thing, params.get("created"))]
+    things = [
+        thing
+        for thing in things
+        if "created" not in params or within(thing["created"], params["created"])
+    ]
     limit = params.get("limit", 10)
     if "ending_before" in params:
-        before = _cursor(things, params["ending_before"], "ending_before")
+        before = _cursor(call.world, things, params["ending_before"], "ending_before")
         chosen = things[max(0, before - limit) : before]
         has_more = before > limit
     else:
         start = 0
         if "starting_after" in params:
-            start = _cursor(things, params["starting_after"], "starting_after") + 1
+            after = params["starting_after"]
+            start = _cursor(call.world, things, after, "starting_after")
+            start += start < len(things) and things[start]["id"] == after
         chosen = things[start : start + limit]
         has_more = start + limit < len(things)
     return {"object": "list", "data": chosen, "has_more": has_more, "url": url}
 
 
-def _cursor(things: list[Object], object_id: str, param: str) -> int:
+def _cursor(world: World, things: list[Object], object_id: str, param: str) -> int:
+    """Where a cursor stands in a list; one that the list's filters leave out, where it would."""
     for place, thing in enumerate(things):
         if thing["id"] == object_id:
             return place
-    raise no_such(things[0]["object"] if things else "object", object_id, param)
+    cursor = world.find(object_id)
+    if cursor is None or (things and things[0]["object"] != cursor["object"]):
+        raise no_such(things[0]["object"] if things else "object", object_id, param)
+    return sum(thing["created"] >= cursor["created"] for thing in things)
 
 
-def _created_within(thing: Object, bounds: Any) -> bool:
+def within(value: int, bounds: Any) -> bool:
+    """Whether a filter wants a time (Unix s): it may be one, or `gt`, `gte`, `lt`, `lte`."""
     if bounds is None:
         return True
-    created = thing["created"]
     if isinstance(bounds, int):
-        return bool(created == bounds)
+        return bool(value == bounds)
     return bool(
-        bounds.get("gt", -1) < created
-        and bounds.get("gte", 0) <= created < bounds.get("lt", created + 1)
-        and created <= bounds.get("lte", created)
+        bounds.get("gt", value - 1) < value < bounds.get("lt", value + 1)
+        and bounds.get("gte", value) <= value <= bounds.get("lte", value)
     )
 
 

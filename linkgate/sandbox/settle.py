@@ -8,23 +8,22 @@ here, as it mostly does.
 import copy
 from typing import Any
 
+from linkgate.sandbox.charging import (
+    DECLINED,
+    fail,
+    fail_invoice,
+    intent_of,
+    pay_invoice,
+    process,
+    succeed,
+)
 from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.nouns.customers import add_customer
-from linkgate.sandbox.nouns.payments import (
-    add_invoice,
-    add_payment_intent,
-    add_setup_intent,
-    add_subscription,
-)
+from linkgate.sandbox.nouns.invoices import add_invoice
+from linkgate.sandbox.nouns.payments import add_payment_intent, add_setup_intent
 from linkgate.sandbox.nouns.sessions import open_session
+from linkgate.sandbox.nouns.subscriptions import add_subscription
 from linkgate.sandbox.world import Cart, Object, World
-
-DECLINED = {
-    "code": "card_declined",
-    "decline_code": "generic_decline",
-    "message": "Your card was declined.",
-    "type": "card_error",
-}
 
 
 def pay(world: World, session: Object, email: str | None = None) -> None:
@@ -37,7 +36,7 @@ def pay(world: World, session: Object, email: str | None = None) -> None:
     elif session["mode"] == "subscription":
         _subscribe(world, session, cart, paid=True)
     elif session["amount_total"]:
-        _succeed(world, _intent(world, session, cart))
+        succeed(world, _intent(world, session, cart))
     session["payment_status"] = "paid" if session["amount_total"] else "no_payment_required"
     world.emit("checkout.session.completed", session)
 
@@ -52,10 +51,7 @@ def pay_later(world: World, session: Object, email: str | None = None) -> None:
     if session["mode"] == "subscription":
         _subscribe(world, session, cart, paid=False)
     else:
-        intent = _intent(world, session, cart)
-        intent["status"] = "processing"
-        intent["payment_method"] = world.new_id("pm_")
-        world.emit("payment_intent.processing", intent)
+        process(world, _intent(world, session, cart))
     world.emit("checkout.session.completed", session)
 
 
@@ -70,7 +66,7 @@ def decline(world: World, session: Object) -> None:
         intent["last_setup_error"] = dict(DECLINED)
         world.emit("setup_intent.setup_failed", intent)
         return
-    _fail(world, _intent(world, session, cart))
+    fail(world, _intent(world, session, cart))
 
 
 def settle(world: World, session: Object) -> None:
@@ -78,9 +74,9 @@ def settle(world: World, session: Object) -> None:
     _needs_pending(world, session)
     session["payment_status"] = "paid"
     if session["subscription"]:
-        _pay_invoice(world, session)
+        pay_invoice(world, world.objects["invoice"][session["invoice"]])
     else:
-        _succeed(world, world.objects["payment_intent"][session["payment_intent"]])
+        succeed(world, world.objects["payment_intent"][session["payment_intent"]])
     world.emit("checkout.session.async_payment_succeeded", session)
 
 
@@ -89,12 +85,10 @@ def fail_async(world: World, session: Object) -> None:
     _needs_pending(world, session)
     if session["subscription"]:
         subscription = world.objects["subscription"][session["subscription"]]
-        subscription["status"] = "past_due"
-        invoice = world.objects["invoice"][session["invoice"]]
-        world.emit("invoice.payment_failed", invoice)
-        world.emit("customer.subscription.updated", subscription)
+        fail_invoice(world, world.objects["invoice"][session["invoice"]])
+        world.change(subscription, "customer.subscription.updated", {"status": "past_due"})
     else:
-        _fail(world, world.objects["payment_intent"][session["payment_intent"]])
+        fail(world, world.objects["payment_intent"][session["payment_intent"]])
     world.emit("checkout.session.async_payment_failed", session)
 
 
@@ -176,24 +170,16 @@ def _set_up(world: World, session: Object, cart: Cart) -> None:
 
 def _subscribe(world: World, session: Object, cart: Cart, *, paid: bool) -> None:
     subscription = add_subscription(world, session, cart)
-    invoice = add_invoice(world, session, subscription)
-    subscription["latest_invoice"] = invoice["id"]
+    invoice = add_invoice(world, subscription, session["amount_total"], "subscription_create")
     session["subscription"] = subscription["id"]
     session["invoice"] = invoice["id"]
     world.emit("customer.subscription.created", subscription)
     if paid:
-        _pay_invoice(world, session)
-
-
-def _pay_invoice(world: World, session: Object) -> None:
-    invoice = world.objects["invoice"][session["invoice"]]
-    invoice |= {
-        "status": "paid",
-        "amount_paid": invoice["amount_due"],
-        "amount_remaining": 0,
-    }
-    invoice["status_transitions"]["paid_at"] = world.now()
-    world.emit("invoice.paid", invoice)
+        pay_invoice(world, invoice)
+        return
+    intent = intent_of(world, invoice)
+    if intent is not None:
+        process(world, intent)
 
 
 def _intent(world: World, session: Object, cart: Cart) -> Object:
@@ -203,19 +189,3 @@ def _intent(world: World, session: Object, cart: Cart) -> Object:
     if session["mode"] == "payment":
         session["payment_intent"] = intent["id"]
     return intent
-
-
-def _succeed(world: World, intent: Object) -> None:
-    intent |= {
-        "status": "succeeded",
-        "amount_received": intent["amount"],
-        "last_payment_error": None,
-        "latest_charge": world.new_id("ch_"),
-        "payment_method": intent["payment_method"] or world.new_id("pm_"),
-    }
-    world.emit("payment_intent.succeeded", intent)
-
-
-def _fail(world: World, intent: Object) -> None:
-    intent |= {"status": "requires_payment_method", "last_payment_error": dict(DECLINED)}
-    world.emit("payment_intent.payment_failed", intent)

@@ -6,7 +6,9 @@ which they may answer with a 500 when nothing was sent yet.
 """
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 from litestar import Litestar
@@ -18,15 +20,36 @@ _CONNECTION = "linkgate.connection"
 
 
 class SandboxApp(Litestar):
-    """Litestar that keeps hold of the connection for the faults that cut it."""
+    """Litestar that keeps hold of the connection for the faults that cut it.
+
+    Every answer carries a Date by the sandbox's own clock, as its clients read Stripe's there.
+    """
+
+    now: Callable[[], float] = staticmethod(time.time)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             owner = getattr(send, "__self__", None)
+            send = self._dated(owner, send)
             extensions = dict(scope.get("extensions") or {})
             extensions[_CONNECTION] = getattr(owner, "transport", None)
             scope["extensions"] = extensions
         await super().__call__(scope, receive, send)
+
+    def _dated(self, owner: Any, send: Any) -> Any:
+        """Put the sandbox's Date in the place of the server's, which tells the machine's time."""
+        if hasattr(owner, "default_headers"):
+            owner.default_headers = [
+                header for header in owner.default_headers if header[0].lower() != b"date"
+            ]
+
+        async def dated(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self.now(), usegmt=True).encode()
+                message = {**message, "headers": [*message.get("headers", []), (b"date", date)]}
+            await send(message)
+
+        return dated
 
 
 def headers_of(scope: Scope) -> Mapping[str, str]:

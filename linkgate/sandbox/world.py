@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 
 import stripe
 
+from linkgate.sandbox.prices import price_object
+
 Object: TypeAlias = dict[str, Any]
 
 KEPT = 50_000
@@ -69,9 +71,14 @@ class World:
         self.base_url = base_url.rstrip("/")
         self.offset = 0.0
         self.account_id = self.new_id("acct_", 16)
+        self.portal_configuration = self.new_id("bpc_")
+        # The account's default version: the shape of events, where an endpoint asks for no other.
+        self.api_version: str = stripe.api_version
         self.objects: dict[str, dict[str, Object]] = {}
         self.carts: dict[str, Cart] = {}
         self.secrets: dict[str, str] = {}
+        # Which invoice a payment intent pays; up to 2025 both and the charge named each other.
+        self.invoice_of: dict[str, str] = {}
         self.created: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.announce: Callable[[Object], None] = lambda _: None
@@ -138,8 +145,8 @@ class World:
         if isinstance(recurring, str):
             recurring = {"interval": recurring}
         price = price_object(
-            self,
             price_id,
+            now=self.now(),
             currency=currency.lower(),
             product=product["id"],
             unit_amount=unit_amount,
@@ -185,14 +192,29 @@ class World:
 
     # Events
 
-    def emit(self, kind: str, thing: Object, cause: Cause = NO_REQUEST) -> Object:
+    def change(
+        self, thing: Object, kind: str, changes: Object, cause: Cause = NO_REQUEST
+    ) -> Object:
+        """Change an object and tell it, with `previous_attributes` of what is different."""
+        previous = {key: copy.deepcopy(thing[key]) for key in changes if thing[key] != changes[key]}
+        thing |= changes
+        return self.emit(kind, thing, cause, previous)
+
+    def emit(
+        self,
+        kind: str,
+        thing: Object,
+        cause: Cause = NO_REQUEST,
+        previous: Object | None = None,
+    ) -> Object:
         """Record an event about an object as it is now, and hand it to the courier."""
+        data = {"object": copy.deepcopy(thing)}
         event: Object = {
             "id": self.new_id("evt_"),
             "object": "event",
-            "api_version": stripe.api_version,
+            "api_version": self.api_version,
             "created": self.now(),
-            "data": {"object": copy.deepcopy(thing)},
+            "data": data if previous is None else {**data, "previous_attributes": previous},
             "livemode": False,
             "pending_webhooks": len(self.listeners(kind)),
             "request": {"id": cause.request_id, "idempotency_key": cause.idempotency_key},
@@ -243,45 +265,3 @@ class World:
             # https://docs.stripe.com/payments/checkout/abandoned-carts: 30 days
             recovery["expires_at"] = session["expires_at"] + 30 * 86_400
         self.emit("checkout.session.expired", session, cause)
-
-
-def price_object(
-    world: World,
-    price_id: str,
-    *,
-    currency: str,
-    product: str,
-    unit_amount: int | None,
-    recurring: Object | None = None,
-    **given: Any,
-) -> Object:
-    """A price in Stripe's shape; `unit_amount` in the currency's smallest unit."""
-    decimal = given.get("unit_amount_decimal")
-    return {
-        "id": price_id,
-        "object": "price",
-        "active": True,
-        "billing_scheme": "per_unit",
-        "created": world.now(),
-        "currency": currency,
-        "custom_unit_amount": None,
-        "livemode": False,
-        "lookup_key": given.get("lookup_key"),
-        "metadata": given.get("metadata", {}),
-        "nickname": given.get("nickname"),
-        "product": product,
-        "recurring": recurring
-        and {
-            "interval": recurring["interval"],
-            "interval_count": recurring.get("interval_count", 1),
-            "meter": None,
-            "trial_period_days": None,
-            "usage_type": "licensed",
-        },
-        "tax_behavior": given.get("tax_behavior", "unspecified"),
-        "tiers_mode": None,
-        "transform_quantity": None,
-        "type": "recurring" if recurring else "one_time",
-        "unit_amount": unit_amount,
-        "unit_amount_decimal": str(unit_amount if decimal is None else decimal),
-    }

@@ -90,6 +90,7 @@ async def test_a_subscription_leaves_its_objects_behind(live: Live, receiver: Re
     assert set(receiver.kinds) == {
         "customer.created",
         "customer.subscription.created",
+        "payment_intent.succeeded",
         "invoice.paid",
         "checkout.session.completed",
     }

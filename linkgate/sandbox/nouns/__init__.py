@@ -1,14 +1,33 @@
 """One module for each of Stripe's nouns; each offers `OPERATIONS`, and `OPERATIONS` here is all."""
 
-from linkgate.sandbox.nouns import account, catalog, customers, events, payments, sessions, webhooks
+from linkgate.sandbox.nouns import (
+    account,
+    catalog,
+    charges,
+    customers,
+    disputes,
+    events,
+    invoices,
+    payments,
+    portal,
+    sessions,
+    subscriptions,
+    webhooks,
+)
 from linkgate.sandbox.operations import Operation
 
-OPERATIONS: tuple[Operation, ...] = (
-    *account.OPERATIONS,
-    *catalog.OPERATIONS,
-    *customers.OPERATIONS,
-    *events.OPERATIONS,
-    *payments.OPERATIONS,
-    *sessions.OPERATIONS,
-    *webhooks.OPERATIONS,
+NOUNS = (
+    account,
+    catalog,
+    charges,
+    customers,
+    disputes,
+    events,
+    invoices,
+    payments,
+    portal,
+    sessions,
+    subscriptions,
+    webhooks,
 )
+OPERATIONS: tuple[Operation, ...] = tuple(each for noun in NOUNS for each in noun.OPERATIONS)

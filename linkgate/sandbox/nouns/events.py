@@ -8,6 +8,9 @@ from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.operations import Call, Operation, check_page, fetch, page
 from linkgate.sandbox.world import Object
 
+# https://docs.stripe.com/api/events/list: how far back events can be read
+SECONDS_KEPT = 30 * 86_400
+
 
 def retrieve(call: Call) -> Object:
     return fetch(call, "event", "id")
@@ -22,7 +25,7 @@ def check_types(call: Call) -> None:
 
 
 def list_events(call: Call) -> Object:
-    params = call.params
+    params, since = call.params, call.world.now() - SECONDS_KEPT
     kinds = params.get("types") or ([params["type"]] if "type" in params else ["*"])
     delivered = params.get("delivery_success")
     return page(
@@ -31,7 +34,8 @@ def list_events(call: Call) -> Object:
         [
             event
             for event in call.world.every("event")
-            if any(fnmatchcase(event["type"], kind) for kind in kinds)
+            if event["created"] >= since
+            and any(fnmatchcase(event["type"], kind) for kind in kinds)
             and (delivered is None or (event["pending_webhooks"] == 0) == delivered)
         ],
     )

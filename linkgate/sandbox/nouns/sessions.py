@@ -16,8 +16,9 @@ from linkgate.sandbox.errors import ApiError, no_such
 from linkgate.sandbox.money import check_total
 from linkgate.sandbox.nouns.session_object import NOUN, session_object
 from linkgate.sandbox.operations import Call, Operation, check_page, fetch, line_items, page
+from linkgate.sandbox.prices import price_object
 from linkgate.sandbox.rules import LIMITS, check_prices, check_session
-from linkgate.sandbox.world import Cart, Object, World, price_object
+from linkgate.sandbox.world import Cart, Object, World
 
 
 def create(call: Call) -> Object:
@@ -109,8 +110,8 @@ def _inline_price(world: World, data: dict[str, Any], path: str) -> Object:
         product = world.add_product(given.pop("name"), **given)
     return world.put(
         price_object(
-            world,
             world.new_id("price_"),
+            now=world.now(),
             currency=data["currency"].lower(),
             product=product["id"],
             unit_amount=data.get("unit_amount"),

@@ -18,6 +18,8 @@ from linkgate.addresses import Network
 from linkgate.config import checks
 from linkgate.config.detection import Detection
 from linkgate.config.fields import About, Days, Seconds, Section, Whole
+from linkgate.config.mail import Mail
+from linkgate.config.outbound import Outbound
 
 
 class Server(Section):
@@ -257,7 +259,9 @@ class Config(BaseModel):
     stripe: Stripe
     links: Links
     brand: Brand
+    mail: Mail
     detection: Detection
+    outbound: Outbound
     log: Log
 
     _secret_files: tuple[Path, ...] = PrivateAttr(default=())

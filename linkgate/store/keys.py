@@ -58,6 +58,11 @@ def address_decoy(network_name: str, address: str) -> str:
     return f"lg:{{net:{network_name}}}:decoy:{address}"
 
 
+def suppressed(name: str) -> str:
+    """String: when a person (a keyed hash) asked for no more reminders, in Unix milliseconds."""
+    return f"lg:suppressed:{{{name}}}"
+
+
 def queue_due(name: str) -> str:
     """Sorted set: ids of a queue's items by when they are due."""
     return f"lg:{{queue:{name}}}:due"
@@ -67,6 +72,21 @@ def queue_items(name: str) -> str:
     """Hash: id of a queue's item -> its JSON; see `queue`."""
     return f"lg:{{queue:{name}}}:items"
 
+
+def budget(name: str) -> list[str]:
+    """A budget's keys, see `budget`: string, when the next may go; two sorted sets of links.
+
+    The first set is by when each came, the second by when each is expected back (Unix us).
+    """
+    return [f"lg:{{budget:{name}}}:{part}" for part in ("pace", "line", "back")]
+
+
+def budget_place(name: str, link_id: str) -> str:
+    """String: when a link came that a budget has made wait (Unix us)."""
+    return f"lg:{{budget:{name}}}:place:{link_id}"
+
+
+REMINDER_TURN = "lg:{queue:reminders}:turn"  # String: when the next one may go out, Unix ms.
 
 DOUBTS_DUE = "lg:{doubts}:due"  # Sorted set: ids of doubts by when they are to be looked at.
 DOUBTS = "lg:{doubts}:all"  # Hash: id of a doubt -> its JSON.

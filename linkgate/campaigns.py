@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from linkgate.errors import Conflict, Invalid, Problem
+from linkgate.mail.settings import Reminder
 from linkgate.validation import Instant, Model, Slug, WebAddress, validated
 
 #: What linkgate sets itself on every Checkout Session: passing it through would break a law.
@@ -142,6 +143,11 @@ class CampaignSettings(Model):
     reuse_minutes: Annotated[float, Field(ge=0, le=1430)] = 2
     link_days: Annotated[int, Field(ge=1, le=3660)] | None = Field(
         default=None, description="How long its links live; the configuration's default if null"
+    )
+    reminder: Reminder | None = Field(
+        default=None,
+        description="The e-mail that linkgate sends once when a session has expired, to an address "
+        "given at the link's creation; none if null",
     )
 
     @model_validator(mode="after")

@@ -62,6 +62,8 @@ class Purpose(StrEnum):
     UNSUBSCRIBE = "linkgate.unsubscribe.v1"
     #: Names of networks and addresses in the store's memory; they never leave it.
     SOURCE = "linkgate.source.v1"
+    #: Names of people who want no reminders.
+    SUPPRESSED = "linkgate.suppressed.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,12 @@ class Keyring:
     def pseudonym(self, text: str) -> str:
         """Return a name for `text` that only the holder of the newest key can make: 66 bits."""
         return self._signers[Purpose.SOURCE].get_signature(text).decode("ascii")[:11]
+
+    def names(self, purpose: Purpose, text: str) -> tuple[str, ...]:
+        """Return a name of 132 bits for `text` under each key, the newest key's first."""
+        signer = self._signers[purpose]
+        keyed = (signer.algorithm.get_signature(key, text.encode()) for key in signer.secret_keys)
+        return tuple(base64_encode(name)[:22].decode("ascii") for name in keyed)[::-1]
 
     def verify(self, purpose: Purpose, signed: str) -> bytes:
         """Return the payload of `signed`; raises BadSignature if no key made it for `purpose`."""

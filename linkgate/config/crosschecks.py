@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from linkgate.config.checks import is_loopback
+from linkgate.config.mail import check_mail
 from linkgate.errors import Problem
 
 
@@ -18,6 +19,7 @@ def cross_check(valid: Mapping[str, Any]) -> list[Problem]:
         *_check_order(valid, "stripe.timeout_seconds", "stripe.person_deadline_seconds"),
         *_check_order(valid, "detection.burst_links", "detection.burst_network_links"),
         *_check_shadow(valid),
+        *check_mail(valid),
     ]
     key = valid.get("stripe.api_key")
     base = valid.get("stripe.api_base")

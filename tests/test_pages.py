@@ -137,6 +137,9 @@ def test_every_page_has_its_status_and_tells_when_to_come_back(pages: Pages) -> 
         "already_paid": (200, None),
         "complete": (200, None),
         "pending": (200, None),
+        "subscribed": (200, None),
+        "unsubscribed": (200, None),
+        "gone": (410, None),
         "unknown": (404, None),
         "misconfigured": (503, "600"),
         "problem": (500, None),
@@ -514,8 +517,8 @@ def test_only_url_safe_values_enter_the_form(pages: Pages, value: str) -> None:
 
 
 def test_an_unknown_page_is_refused_by_name(pages: Pages) -> None:
-    with pytest.raises(ValueError, match=r"no page 'gone'.*expired"):
-        pages.simple("gone", lang="en")
+    with pytest.raises(ValueError, match=r"no page 'away'.*expired"):
+        pages.simple("away", lang="en")
 
 
 @pytest.mark.parametrize(

@@ -6,29 +6,25 @@ but the one form's POST leads on. To add a language, add its TOML file to texts/
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from linkgate.pages.brand import Brand, Contact, dark_shades, light_shades
-from linkgate.pages.document import LAWS, FormPage, Page, Policy, encode
-from linkgate.pages.wording import DEFAULT_LANGUAGE, Language, negotiate, read_languages
+from linkgate.pages.brand import Brand
+from linkgate.pages.document import LAWS, Blank, Page, encode
+from linkgate.pages.rendering import PRESS_SCRIPT, Renderer
+from linkgate.pages.returns import ReturnPages
+from linkgate.pages.wording import negotiate
 
 __all__ = ["LAWS", "SIMPLE", "Brand", "Page", "Pages", "Simple"]
 
-_TEMPLATES: Final = Path(__file__).parent / "templates"
 _CACHED_PAGES: Final = 512
 _CACHED_HEADERS: Final = 1024
 # Longer than any browser's own list. What follows is noise, or an attempt to keep us parsing.
 _HEADER_LIMIT: Final = 256
-# A longer name is cut on the page: the page has to stay small and readable.
-_NAME_LIMIT: Final = 120
 _RETRY_LIMIT: Final = 3600
-_PRESS_SCRIPT: Final = "/static/press.js"
+#: In turn, everybody has a moment of their own: so much later at most, in seconds.
+_TURN_SPREAD: Final = 1
 _RETRY_SCRIPT: Final = "/static/retry.js"
 
 
@@ -49,6 +45,9 @@ SIMPLE: Final[Mapping[str, Simple]] = {
     "already_paid": Simple(200, "done"),
     "complete": Simple(200, "done"),
     "pending": Simple(200, "wait"),
+    "subscribed": Simple(200, "done"),
+    "unsubscribed": Simple(200, "done"),
+    "gone": Simple(410, "note"),
     "unknown": Simple(404, "note"),
     "misconfigured": Simple(503, "wait", retry_after=600),
     "problem": Simple(500, "note"),
@@ -67,30 +66,19 @@ class Pages:
         brand: Brand,
         form_origins: Sequence[str] = (),
     ) -> None:
-        self._name = _shorten(brand.name)
-        self._logo_url = brand.logo_url
-        self._reach = brand.reach
-        self._languages = read_languages()
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._css = self._environment.get_template("page.css").render(
-            light=asdict(light_shades(brand.colour)), dark=asdict(dark_shades(brand.colour))
-        )
-        self._policy = Policy(self._css, brand.logo_url is not None, tuple(form_origins))
+        self._renderer = Renderer(brand, form_origins)
+        #: The pages for those who come back from a checkout.
+        self.returns = ReturnPages(self._renderer)
         self._language = lru_cache(_CACHED_HEADERS)(self._negotiate)
         self._interstitial = lru_cache(_CACHED_PAGES)(self._render_interstitial)
         self._busy = lru_cache(_CACHED_PAGES)(self._render_busy)
         self._simple = lru_cache(_CACHED_PAGES)(self._render_simple)
+        self._unsubscribe = lru_cache(_CACHED_PAGES)(self._render_unsubscribe)
 
     @property
     def languages(self) -> tuple[str, ...]:
         """The codes of the languages that there are texts for."""
-        return tuple(self._languages)
+        return tuple(self._renderer.languages)
 
     def language(self, accept_language: str | None) -> str:
         """The code of the best language for an Accept-Language header, English if none fits."""
@@ -118,15 +106,24 @@ class Pages:
         return page.fill(action, challenge)
 
     def busy(
-        self, *, campaign: str, lang: str, action: str, challenge: str, retry_after: float
+        self,
+        *,
+        campaign: str,
+        lang: str,
+        action: str,
+        challenge: str,
+        retry_after: float,
+        crowded: bool = False,
     ) -> Page:
         """The destination can't mint now: the page tries again by itself, or by its button.
 
-        `retry_after` is in seconds, rounded up and kept between 1 and 3600. Raises `ValueError` if
-        `action` or `challenge` isn't URL-safe.
+        `retry_after` is in seconds, rounded up and kept between 1 and 3600. `crowded` says that it
+        is because of the many people who are here, and that each of them has a turn: the page then
+        says when that is, and keeps to it. Raises `ValueError` if `action` or `challenge` isn't
+        URL-safe.
         """
         seconds = min(max(math.ceil(retry_after), 1), _RETRY_LIMIT)
-        return self._busy(campaign, lang, seconds).fill(action, challenge)
+        return self._busy(campaign, lang, seconds, crowded).fill(action, challenge)
 
     def simple(
         self, name: str, *, lang: str, campaign: str | None = None, status: int | None = None
@@ -139,126 +136,100 @@ class Pages:
             raise ValueError(f"name: there is no page {name!r}; there are {', '.join(SIMPLE)}")
         return self._simple(name, lang, campaign, status)
 
+    def unsubscribe(self, *, lang: str, action: str, campaign: str | None = None) -> Page:
+        """The page with the button that stops reminders, by a POST to `action`.
+
+        Raises `ValueError` if `action` isn't URL-safe.
+        """
+        return self._unsubscribe(lang, campaign).fill(action)
+
     def _negotiate(self, header: str) -> str:
-        return negotiate(header, self._languages)
+        return negotiate(header, self._renderer.languages)
 
     def _render_interstitial(
         self, campaign: str, lang: str, session_minutes: int, again: bool
-    ) -> FormPage:
-        language = self._speaking(lang)
+    ) -> Blank:
+        renderer = self._renderer
+        language = renderer.speaking(lang)
         timed = session_minutes > 0
         kind = "checkout" if timed else "plain"
         time = language.lasting(session_minutes) if timed else ""
         words = {
-            "lead": self._say(language, "interstitial", f"lead_{kind}"),
+            "lead": renderer.say(language, "interstitial", f"lead_{kind}"),
             "again": language.say("interstitial", "again") if again else "",
-            "again_help": self._again_help(language) if again else "",
+            "again_help": renderer.again_help(language) if again else "",
             "also": language.say("interstitial", "also"),
             "button": language.say("interstitial", f"button_{kind}"),
             "open": language.say("interstitial", "open", time=time) if timed else "",
             "reuse": language.say("interstitial", "reuse"),
             "why": language.say("interstitial", "why"),
+            "contact": renderer.contact(language, None if again else renderer.mail),
+            "script_url": PRESS_SCRIPT,
         }
-        # Whoever follows links could take a web address for the way on; nobody takes mail for it.
-        mail = self._reach if self._reach and self._reach.is_mail and not again else None
-        words["contact"] = self._contact(language, mail)
-        words["script_url"] = _PRESS_SCRIPT
-        return FormPage.cut(
+        return Blank.cut(
             200,
-            self._policy.headers(language.code, form=True, script=True),
-            lambda action, challenge: self._render(
-                "interstitial",
-                language,
-                campaign,
-                {**words, "action": action, "challenge": challenge},
-            ),
+            renderer.policy.headers(language.code, form=True, script=True),
+            ("action", "challenge"),
+            lambda gaps: renderer.render("interstitial", language, campaign, {**words, **gaps}),
         )
 
-    def _render_busy(self, campaign: str, lang: str, seconds: int) -> FormPage:
-        language = self._speaking(lang)
+    def _render_busy(self, campaign: str, lang: str, seconds: int, crowded: bool) -> Blank:
+        renderer = self._renderer
+        language = renderer.speaking(lang)
+        kind = "crowded" if crowded else "busy"
         words = {
-            "heading": language.say("busy", "heading"),
-            "lead": self._say(language, "busy", "lead"),
-            "wait": language.say("busy", "wait", time=language.counted("seconds", seconds)),
+            "heading": language.say(kind, "heading"),
+            "lead": renderer.say(language, kind, "lead"),
+            "wait": language.say(kind, "wait", time=language.waiting(seconds)),
             # The script does the counting, so these go to it with their places still open.
-            "auto": language.say("busy", "auto", time="{time}"),
+            "auto": language.say(kind, "auto", time="{time}"),
             "seconds_one": language.say("common", "seconds_one", count="{count}"),
             "seconds_other": language.say("common", "seconds_other", count="{count}"),
+            "minutes_other": language.say("common", "minutes_other", count="{count}"),
             "now": language.say("busy", "now"),
             "button": language.say("busy", "button"),
-            "contact": self._contact(language, self._reach),
+            "contact": renderer.contact(language, renderer.reach),
             "script_url": _RETRY_SCRIPT,
             "retry_after": str(seconds),
+            "spread": str(_TURN_SPREAD) if crowded else "",
         }
-        return FormPage.cut(
+        return Blank.cut(
             503,
-            self._policy.headers(language.code, form=True, script=True, retry_after=seconds),
-            lambda action, challenge: self._render(
-                "busy", language, campaign, {**words, "action": action, "challenge": challenge}
-            ),
+            renderer.policy.headers(language.code, form=True, script=True, retry_after=seconds),
+            ("action", "challenge"),
+            lambda gaps: renderer.render("busy", language, campaign, {**words, **gaps}),
         )
 
     def _render_simple(
         self, name: str, lang: str, campaign: str | None, status: int | None
     ) -> Page:
-        simple = SIMPLE[name]
-        language = self._speaking(lang)
+        simple, renderer = SIMPLE[name], self._renderer
+        language = renderer.speaking(lang)
         words = {
             "sign": simple.sign,
             "heading": language.say(name, "heading"),
-            "lead": self._say(language, name, "lead"),
-            "next": self._say(language, name, "next"),
-            "contact": self._contact(language, self._reach),
+            "lead": renderer.say(language, name, "lead"),
+            "next": renderer.say(language, name, "next"),
+            "contact": renderer.contact(language, renderer.reach),
         }
-        body = encode(self._render("simple", language, campaign, words))
-        headers = self._policy.headers(language.code, retry_after=simple.retry_after)
+        body = encode(renderer.render("simple", language, campaign, words))
+        headers = renderer.policy.headers(language.code, retry_after=simple.retry_after)
         return Page.of(status or simple.status, body, headers)
 
-    def _render(
-        self, template: str, language: Language, campaign: str | None, words: Mapping[str, str]
-    ) -> str:
-        name = _shorten((campaign or "").strip())
-        title = [part for part in (words.get("heading"), name, self._name) if part]
-        return self._environment.get_template(f"{template}.html").render(
-            words,
-            lang=language.code,
-            css=self._css,
-            brand=self._name,
-            logo_url=self._logo_url,
-            campaign=name,
-            title=Markup(" · ").join(title),
+    def _render_unsubscribe(self, lang: str, campaign: str | None) -> Blank:
+        renderer = self._renderer
+        language = renderer.speaking(lang)
+        words = {
+            "sign": "note",
+            "heading": language.say("unsubscribe", "heading"),
+            "lead": renderer.say(language, "unsubscribe", "lead"),
+            "next": "",
+            "button": language.say("unsubscribe", "button"),
+            "contact": renderer.contact(language, renderer.reach),
+        }
+        return Blank.cut(
+            200,
+            renderer.policy.headers(language.code, form=True),
+            ("action",),
+            lambda gaps: renderer.render("unsubscribe", language, campaign, {**words, **gaps}),
         )
-
-    def _speaking(self, lang: str) -> Language:
-        return self._languages.get(lang) or self._languages[DEFAULT_LANGUAGE]
-
-    def _say(self, language: Language, section: str, key: str) -> Markup:
-        return language.say(section, key, brand=_isolated(self._name))
-
-    def _again_help(self, language: Language) -> Markup:
-        reach = self._reach
-        if reach is None:
-            return language.say("interstitial", "again_sender")
-        # A web address to read and type, but not to follow; see _render_interstitial.
-        contact = _linked(reach) if reach.is_mail else escape(reach.label)
-        name = _isolated(self._name)
-        return language.say("interstitial", "again_contact", brand=name, contact=contact)
-
-    def _contact(self, language: Language, reach: Contact | None) -> Markup:
-        if reach is None:
-            return Markup()
-        name = _isolated(self._name)
-        return language.say("common", "contact", brand=name, contact=_linked(reach))
-
-
-def _linked(reach: Contact) -> Markup:
-    return Markup('<a href="{}">{}</a>').format(reach.href, reach.label)
-
-
-def _isolated(name: str) -> Markup:
-    # A name written from right to left must not turn the sentence around it.
-    return Markup("<bdi>{}</bdi>").format(name)
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= _NAME_LIMIT else name[: _NAME_LIMIT - 1].rstrip() + "…"

@@ -1,9 +1,9 @@
-"""A page as it goes out: its bytes, its headers, and the form that differs from visit to visit."""
+"""A page as it goes out: its bytes, its headers, and what differs in it from visit to visit."""
 
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Self
@@ -46,33 +46,40 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class FormPage:
-    """A rendered page around the two values that differ from visit to visit."""
+class Blank:
+    """A rendered page around the values that differ from visit to visit, in their order."""
 
     status: int
     headers: Headers
-    before: bytes
-    between: bytes
-    after: bytes
+    names: tuple[str, ...]
+    parts: tuple[bytes, ...]
 
     @classmethod
-    def cut(cls, status: int, headers: Headers, render: Callable[[str, str], str]) -> Self:
-        """Render once, with marks for action and challenge, in this order, and cut at them."""
+    def cut(
+        cls,
+        status: int,
+        headers: Headers,
+        names: Sequence[str],
+        render: Callable[[Mapping[str, str]], str],
+    ) -> Self:
+        """Render once, with a mark for each of `names`, and cut at the marks."""
         # Random, so that no campaign's name can hold a mark and pull the challenge to itself.
-        action, challenge = secrets.token_hex(16), secrets.token_hex(16)
-        before, rest = render(action, challenge).split(action)
-        between, after = rest.split(challenge)
-        return cls(status, headers, encode(before), encode(between), encode(after))
+        marks = {name: secrets.token_hex(16) for name in names}
+        parts, rest = [], render(marks)
+        for mark in marks.values():
+            before, rest = rest.split(mark)
+            parts.append(encode(before))
+        return cls(status, headers, tuple(names), (*parts, encode(rest)))
 
-    def fill(self, action: str, challenge: str) -> Page:
-        """The page for one visit. Raises `ValueError` if either value isn't URL-safe."""
-        # Both are ours; the check keeps a caller's slip from becoming an injection.
-        if not _SAFE.fullmatch(action):
-            raise ValueError("action: give a path on this host, in URL-safe characters")
-        if not _SAFE.fullmatch(challenge):
-            raise ValueError("challenge: give the signed challenge, in URL-safe characters")
-        parts = (self.before, action.encode(), self.between, challenge.encode(), self.after)
-        return Page.of(self.status, b"".join(parts), self.headers)
+    def fill(self, *values: str) -> Page:
+        """The page for one visit. Raises `ValueError` if a value isn't URL-safe."""
+        body = [self.parts[0]]
+        for name, value, after in zip(self.names, values, self.parts[1:], strict=True):
+            # All are ours; the check keeps a caller's slip from becoming an injection.
+            if not _SAFE.fullmatch(value):
+                raise ValueError(f"{name}: give it in URL-safe characters, and no other host")
+            body += (value.encode(), after)
+        return Page.of(self.status, b"".join(body), self.headers)
 
 
 def encode(html: str) -> bytes:

@@ -3,6 +3,7 @@
 One TOML file per language in texts/; English is the yardstick for keys and {placeholders}.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Container, Mapping
@@ -38,6 +39,15 @@ class Language:
         return self.say(
             "common", f"{unit}_one" if count == 1 else f"{unit}_other", count=str(count)
         )
+
+    def waiting(self, seconds: int) -> Markup:
+        """A wait as people would say it: in seconds, and in minutes where it is over 90 of them.
+
+        web/static/retry.js counts down the same way.
+        """
+        if seconds > 90:
+            return self.counted("minutes", math.ceil(seconds / 60))
+        return self.counted("seconds", seconds)
 
     def lasting(self, minutes: int) -> Markup:
         """A duration in the unit that people would use: hours if they are whole, else minutes."""

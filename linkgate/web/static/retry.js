@@ -8,14 +8,21 @@
   if (!form || !line || !spoken) return;
 
   const wait = Math.max(1, Number(form.dataset.retryAfter) || 5);
-  // Jitter, so that the people who were sent away together do not come back together.
-  const delay = 1000 * (wait + Math.random() * Math.max(1, wait / 2));
-  const { auto, one, other, now } = line.dataset;
+  // Jitter, so that the people who were sent away together do not come back together. Whoever has
+  // a turn of their own is told how little of it that needs.
+  const spread = Number(form.dataset.spread) || Math.max(1, wait / 2);
+  const delay = 1000 * (wait + Math.random() * spread);
+  const { auto, one, other, minutes, now } = line.dataset;
   let due = 0;
   let timer = 0;
 
-  const sentence = (seconds) =>
-    auto.replace("{time}", (seconds === 1 ? one : other).replace("{count}", String(seconds)));
+  // In minutes above 90 seconds, as the page itself says it.
+  const time = (seconds) =>
+    seconds > 90
+      ? minutes.replace("{count}", String(Math.ceil(seconds / 60)))
+      : (seconds === 1 ? one : other).replace("{count}", String(seconds));
+
+  const sentence = (seconds) => auto.replace("{time}", time(seconds));
 
   const stop = () => {
     clearInterval(timer);

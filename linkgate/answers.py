@@ -58,11 +58,11 @@ class Answer:
             lang=self._lang,
             action=self._action,
             challenge=self._challenge(challenge.Origin.INTERSTITIAL),
-            session_minutes=campaign.session_minutes if campaign else 0,
+            session_minutes=_session_minutes(campaign),
             again=again,
         )
 
-    def busy(self, retry_after: float) -> Page:
+    def busy(self, retry_after: float, *, crowded: bool = False) -> Page:
         """Show the page that tries again by itself: only to someone who was let in."""
         press = self.signals.press
         pressed = press is not None and not press.unpressed
@@ -78,7 +78,9 @@ class Answer:
         )
 
     def done(self, state: SessionState) -> Page:
-        """Say that there is nothing left to pay."""
+        """Say that there is nothing left to pay, or lead to where the campaign wants it said."""
+        if self.campaign and self.campaign.completed_url and state is not SessionState.PENDING:
+            return self.redirect(self.campaign.completed_url)
         return self.simple(_DONE_PAGES[state])
 
     def simple(self, name: str) -> Page:
@@ -86,8 +88,8 @@ class Answer:
         title = self.campaign.name if self.campaign else None
         return self.means.pages.simple(name, lang=self._lang, campaign=title)
 
-    def redirect(self, url: str) -> Page:
-        """Send the person on."""
+    def redirect(self, url: str, *, lasting: float = 0.0) -> Page:
+        """Send the person on; to a session that lasts so many seconds, if it is one."""
         location = (b"location", url.encode("ascii", "ignore"))
         return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
 
@@ -103,3 +105,7 @@ class Answer:
 
     def _challenge(self, origin: challenge.Origin) -> str:
         return challenge.issue(self.means.keyring, self.reading.link.id, self.now, origin)
+
+
+def _session_minutes(campaign: Campaign | None) -> int:
+    return campaign.session_minutes if campaign and campaign.destination.is_checkout else 0

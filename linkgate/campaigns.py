@@ -12,20 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from linkgate.destinations import Destination
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
 from linkgate.validation import Instant, Model, Slug, WebAddress, validated
-
-#: What linkgate sets itself on every Checkout Session: passing it through would break a law.
-OWN_PARAMETERS = frozenset(
-    {"mode", "expires_at", "client_reference_id", "customer", "success_url", "cancel_url"}
-    | {"line_items", "ui_mode", "return_url"}
-    # A recovered session is a second one, which nothing here would close.
-    | {"after_expiration"}
-)
-
-#: Parameters that linkgate adds its own metadata to, each an object with `metadata` in it.
-_DATA_PARAMETERS = ("payment_intent_data", "subscription_data", "setup_intent_data")
 
 
 class Policy(StrEnum):
@@ -42,83 +32,6 @@ class Status(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     ENDED = "ended"
-
-
-class LineItem(Model):
-    """One thing to buy: a price at Stripe, or `price_data` that describes one inline."""
-
-    price: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    price_data: dict[str, Any] | None = None
-    quantity: Annotated[int, Field(ge=1, le=999_999)] | None = 1
-    adjustable_quantity: dict[str, Any] | None = None
-    tax_rates: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _one_price(self) -> Self:
-        if (self.price is None) == (self.price_data is None):
-            raise ValueError("give exactly one of price and price_data")
-        return self
-
-
-class CheckoutDestination(Model):
-    """A Stripe Checkout Session, made when a person visits."""
-
-    kind: Literal["checkout"] = "checkout"
-    mode: Literal["payment", "subscription", "setup"] = "payment"
-    line_items: Annotated[tuple[LineItem, ...], Field(max_length=100)] = ()
-    success_url: WebAddress
-    cancel_url: WebAddress | None = None
-    params: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Further parameters of Stripe's POST /v1/checkout/sessions, passed as they are",
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.mode != "setup" and not self.line_items:
-            raise ValueError(f"mode {self.mode} needs line_items; setup is the mode without")
-        if self.mode == "setup" and self.line_items:
-            raise ValueError("mode setup takes no line_items: nothing is bought")
-        owned = sorted(OWN_PARAMETERS & self.params.keys())
-        if owned:
-            raise ValueError(f"params must not set {', '.join(owned)}: linkgate sets these itself")
-        _check_names("params", self.params)
-        _check_metadata("params.metadata", self.params)
-        for name in _DATA_PARAMETERS:
-            data = self.params.get(name)
-            if data is not None and not isinstance(data, dict):
-                raise ValueError(f"params.{name} must be an object")
-            _check_metadata(f"params.{name}.metadata", data or {})
-        return self
-
-
-Destination = CheckoutDestination
-
-
-def _check_names(place: str, value: Any) -> None:
-    # "after_expiration[recovery][enabled]" is on the wire what the nested objects are.
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if not name or "[" in name or "]" in name:
-                raise ValueError(f"{place}: write {name!r} as nested objects, without brackets")
-            _check_names(f"{place}.{name}", inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _check_names(place, inner)
-
-
-def _check_metadata(name: str, holder: Mapping[str, Any]) -> None:
-    # Stripe's limits (https://docs.stripe.com/api/metadata), less linkgate's own four keys.
-    metadata = holder.get("metadata")
-    if metadata is None:
-        return
-    if not isinstance(metadata, dict) or len(metadata) > 46:
-        raise ValueError(f"{name} must be an object of at most 46 keys")
-    for key, value in metadata.items():
-        if not isinstance(value, str | int | float | bool) or len(str(value)) > 500:
-            raise ValueError(f"{name}.{key} must be a text of at most 500 characters")
-        if not 0 < len(key) <= 40:
-            raise ValueError(f"{name}: keys have 1 to 40 characters")
 
 
 class CampaignSettings(Model):
@@ -138,6 +51,16 @@ class CampaignSettings(Model):
     public: bool = Field(
         default=False, description="Kept for unsigned ways in, which are not served yet"
     )
+    max_payments: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["unlimited"] | None = Field(
+        default=None,
+        description="How often one link can be paid; once for a checkout, without end for other "
+        "destinations if null",
+    )
+    completed_url: WebAddress | None = Field(
+        default=None,
+        description="Where people go who open a link that is paid already; linkgate's page that "
+        "says so if null",
+    )
     # Stripe allows 30 minutes to 24 hours; the rest of the day is the margin for clock skew.
     session_minutes: Annotated[int, Field(ge=30, le=1430)] = 30
     reuse_minutes: Annotated[float, Field(ge=0, le=1430)] = 2
@@ -155,6 +78,13 @@ class CampaignSettings(Model):
         if self.reuse_minutes >= self.session_minutes:
             raise ValueError("reuse_minutes must be below session_minutes")
         return self
+
+    @property
+    def payments_allowed(self) -> int | None:
+        """How often one of its links can be paid; None is without end."""
+        if self.max_payments is None:
+            return self.destination.default_payments
+        return None if self.max_payments == "unlimited" else self.max_payments
 
 
 class NewCampaign(CampaignSettings):

@@ -78,11 +78,13 @@ class DestinationBusy(LinkgateError):
         retry_after: float = 3.0,
         settled: bool = False,
         spent: bool = False,
+        crowded: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.settled = settled
         self.spent = spent
+        self.crowded = crowded
 
 
 class DestinationMisconfigured(LinkgateError):

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from linkgate.addresses import TrustedProxies
 from linkgate.bench import Bench
 from linkgate.config import Config
-from linkgate.destinations import registry
-from linkgate.destinations.stripe_api import API_VERSION, StripeAPI
+from linkgate.destinations import Means, registry
 from linkgate.detection import warm
 from linkgate.issuing import Desk
 from linkgate.judging import Judge
@@ -22,6 +21,7 @@ from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
 from linkgate.reconsidering import Reconsidering
 from linkgate.store import DAY, Store
+from linkgate.stripe_api import API_VERSION, StripeAPI
 from linkgate.tokens import Keyring, LinkTokens
 from linkgate.visits import Gate, Terms
 from linkgate.webhooks import Webhooks
@@ -64,7 +64,14 @@ class Gateway:
             version=config.stripe.api_version or API_VERSION,
         )
         wait = config.stripe.person_deadline_seconds
-        mint = Mint(store, registry(stripe, wait_seconds=wait), wait_seconds=wait)
+        means = Means(
+            stripe=stripe,
+            outside=_Nowhere(),
+            keyring=keyring,
+            public_url=config.server.public_url,
+            wait_seconds=wait,
+        )
+        mint = Mint(store, registry(means), _Free(), _Unwatched(), wait_seconds=wait)
         pages = Pages(_brand(config), form_origins=_form_origins(config))
         terms = Terms(
             public_url=config.server.public_url,
@@ -123,3 +130,20 @@ def _form_origins(config: Config) -> list[str]:
     # https is allowed anyway; a sandbox's pay page is on plain http.
     parts = urlsplit(config.stripe.api_base)
     return [f"http://{parts.netloc}"] if parts.scheme == "http" else []
+
+
+class _Free:
+    async def take(self, link_id: str, patience: float):
+        return _Go()
+
+
+class _Go:
+    go, wait = True, 0.0
+
+
+class _Unwatched:
+    async def attempt(self, link_id: str) -> None: ...
+
+
+class _Nowhere:
+    async def post(self, url, body, headers, *, allow_private, timeout): ...

@@ -141,7 +141,7 @@ class Desk:
     settings: LinkSettings
     #: Closes the open sessions of a link that is revoked; None where no Stripe is at hand, and
     #: then a session stays payable until it runs out.
-    close: Callable[[str, float], Awaitable[None]] | None = None
+    close: Callable[[str, float], Awaitable[bool]] | None = None
 
     async def issue(self, data: Mapping[str, Any], now: float) -> Issued:
         """Sign the link that `data` (see NewLink) describes.

@@ -79,6 +79,9 @@ def validated(model: type[M], data: Any) -> M:
 def _problem(model: type[BaseModel], details: Any) -> Problem:
     # pydantic names a wrong key of an object by the key and, behind it, "[key]".
     place = tuple(step for step in details["loc"] if step != "[key]")
+    # pydantic names the kind behind a destination: destination.checkout.mode.
+    if len(place) > 1 and place[0] == "destination":
+        place = (place[0], *place[2:])
     return Problem(".".join(map(str, place)) or "body", _message(model, details, place))
 
 

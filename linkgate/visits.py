@@ -29,7 +29,7 @@ from linkgate.errors import (
     StoreUnavailable,
 )
 from linkgate.judging import Judge
-from linkgate.minting import Done, Mint, Minted, Revoked, TakenBack
+from linkgate.minting import Done, Led, Mint, Minted, Revoked, TakenBack, Told
 from linkgate.pages import Page, Pages
 from linkgate.payments import SessionState
 from linkgate.record import describe, label
@@ -206,7 +206,7 @@ class Gate:
             log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
             recorder.count(campaign.slug, minting)
             recorder.count(campaign.slug, "minting.busy")
-            return answer.busy(error.retry_after)
+            return answer.busy(error.retry_after, crowded=error.crowded)
         except DestinationMisconfigured as error:
             recorder.count(campaign.slug, minting)
             await self._misconfigured(campaign, error)
@@ -223,7 +223,14 @@ class Gate:
                 kind = "sessions.minted" if fresh else "sessions.reused"
                 recorder.count(campaign.slug, minting)
                 recorder.count(campaign.slug, kind)
-                return answer.redirect(session.url)
+                return answer.redirect(session.url, lasting=session.expires_at - answer.now)
+            case Led(url):
+                recorder.count(campaign.slug, minting)
+                recorder.count(campaign.slug, "sessions.led")
+                return answer.redirect(url)
+            case Told(page):
+                recorder.count(campaign.slug, minting)
+                return answer.simple(page)
 
     async def _expired(self, slug: str, signals: Signals) -> Page:
         campaign = self._store.campaigns.peek(slug)

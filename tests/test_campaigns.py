@@ -7,6 +7,7 @@ import pytest
 
 from linkgate import campaigns
 from linkgate.campaigns import Campaign, Policy, Status
+from linkgate.destinations.checkout import OWN_PARAMETERS
 from linkgate.errors import Conflict, Invalid
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -120,7 +121,7 @@ def test_a_line_item_has_exactly_one_price() -> None:
         assert "exactly one" in str(problems(body(destination=destination(line_items=[item]))))
 
 
-@pytest.mark.parametrize("name", sorted(campaigns.OWN_PARAMETERS))
+@pytest.mark.parametrize("name", sorted(OWN_PARAMETERS))
 def test_params_can_not_undo_what_linkgate_sets(name: str) -> None:
     assert name in problems(body(destination=destination(params={name: "x"})))["destination"]
 

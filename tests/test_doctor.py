@@ -19,7 +19,7 @@ from redis import Redis
 
 from linkgate import payments
 from linkgate.config import Config, load, parse
-from linkgate.destinations.stripe_api import API_VERSION
+from linkgate.stripe_api import API_VERSION
 from linkgate.doctor import Finding, Level, examine
 from linkgate.doctor.judging import examine_judging
 from linkgate.doctor.reach import examine_reach

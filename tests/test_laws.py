@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from linkgate import challenge
-from linkgate.destinations import stripe_api
+from linkgate import stripe_api
 from linkgate.errors import StoreUnavailable
 from linkgate.minting import Minted
 from linkgate.store.entries import Claim, Visit

@@ -17,13 +17,17 @@ import pytest
 from aiohttp import web
 
 from linkgate import campaigns
-from linkgate.campaigns import Campaign, LineItem
-from linkgate.destinations import checkout
-from linkgate.destinations.checkout import CLOCK_MARGIN_SECONDS, MAX_METADATA, parameters
-from linkgate.destinations.stripe_api import Deadline, StripeAPI
+from linkgate.campaigns import Campaign
+from linkgate.destinations.checkout import LineItem
+from linkgate.destinations.checkout_parameters import (
+    CLOCK_MARGIN_SECONDS,
+    MAX_METADATA,
+    parameters,
+)
 from linkgate.errors import DestinationBusy, StoreUnavailable
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection, Script
+from linkgate.stripe_api import Deadline, StripeAPI
 from linkgate.tokens import Link
 from tests.stack import PRICE, SCANNER, Answer, Clock, Stack, embedded, running
 
@@ -414,7 +418,12 @@ async def test_every_mode_mints_and_can_be_attributed(stack: Stack, mode: str, d
     assert (await stack.get(stack.path(link))).status == 303
     row = await stack.row(link)
     params = parameters(
-        await stack.gateway.store.campaigns.read("spring"), link, {}, attempt=1, attempt_at=0.0
+        await stack.gateway.store.campaigns.read("spring"),
+        link,
+        {},
+        attempt=1,
+        attempt_at=0.0,
+        back=BACK,
     )
     assert params[data]["metadata"] == params["metadata"]
     assert row.sessions[0].state == "open"
@@ -435,6 +444,9 @@ async def test_private_attributes_reach_stripe_and_nothing_else(stack: Stack) ->
     assert "someone" not in stack.path(link)
 
 
+BACK = "https://go.example.com/return/x"
+
+
 def spring(**changes: Any) -> Campaign:
     destination = {
         "line_items": [{"price": "price_1"}],
@@ -447,7 +459,9 @@ def spring(**changes: Any) -> Campaign:
 
 def test_parameters_are_the_same_for_the_same_attempt() -> None:
     link = Link("spring", "r-1", 2_000_000_000, None, "cus_1")
-    made = [parameters(spring(), link, {}, attempt=3, attempt_at=1000.4) for _ in range(2)]
+    made = [
+        parameters(spring(), link, {}, attempt=3, attempt_at=1000.4, back=BACK) for _ in range(2)
+    ]
     assert made[0] == made[1]
     assert made[0]["expires_at"] == 1001 + 1800 + CLOCK_MARGIN_SECONDS
     assert made[0]["customer"] == "cus_1"
@@ -461,7 +475,9 @@ def test_further_parameters_pass_through_beneath_our_own() -> None:
         "payment_intent_data": {"description": "Spring", "metadata": {"x": "y"}},
     }
     link = Link("spring", "r-1", 2_000_000_000)
-    made = parameters(spring(destination={"params": params}), link, {}, attempt=1, attempt_at=0.0)
+    made = parameters(
+        spring(destination={"params": params}), link, {}, attempt=1, attempt_at=0.0, back=BACK
+    )
     assert made["allow_promotion_codes"] is True
     assert made["metadata"]["team"] == "growth"
     assert made["metadata"]["linkgate_link"] == link.id
@@ -475,7 +491,7 @@ def test_metadata_keeps_to_stripes_fifty_keys() -> None:
     params = {"metadata": {f"c{n}": "x" for n in range(46)}}
     private = {"metadata": {f"l{n}": "y" for n in range(40)}}
     made = parameters(
-        spring(destination={"params": params}), link, private, attempt=1, attempt_at=0.0
+        spring(destination={"params": params}), link, private, attempt=1, attempt_at=0.0, back=BACK
     )
     assert len(made["metadata"]) == MAX_METADATA
     assert made["metadata"]["linkgate_link"] == link.id
@@ -483,7 +499,7 @@ def test_metadata_keeps_to_stripes_fifty_keys() -> None:
 
 
 def test_the_margin_covers_a_clock_that_is_behind_stripes() -> None:
-    assert checkout.CLOCK_MARGIN_SECONDS >= 60
+    assert CLOCK_MARGIN_SECONDS >= 60
 
 
 @pytest.mark.parametrize("skew", [-90, 90, 3600])

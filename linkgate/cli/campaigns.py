@@ -244,8 +244,7 @@ def _print(campaign: "Campaign") -> None:
             "status": campaign.status,
             "policy": campaign.policy,
             "leads to": _destination(campaign),
-            "after paying": campaign.destination.success_url,
-            "turning back": campaign.destination.cancel_url,
+            **_ways_back(campaign),
             "sent": campaign.sent_at,
             "scan window": _minutes(campaign.scan_minutes),
             "public": "yes" if campaign.public else "no",
@@ -262,8 +261,19 @@ def _minutes(minutes: float | None) -> str | None:
     return None if minutes is None else f"{minutes:g} minutes"
 
 
-def _destination(campaign: "Campaign") -> str:
+def _ways_back(campaign: "Campaign") -> dict[str, str]:
+    ways = {"after paying": "success_url", "turning back": "cancel_url"}
     goal = campaign.destination
+    return {said: url for said, name in ways.items() if (url := getattr(goal, name, None))}
+
+
+def _destination(campaign: "Campaign") -> str:
+    from linkgate.destinations.checkout import CheckoutDestination
+
+    goal = campaign.destination
+    if not isinstance(goal, CheckoutDestination):
+        where = getattr(goal, "url", "")
+        return f"{goal.kind}: {where}".removesuffix(": ")
     items = (f"{item.price or 'an inline price'} x {item.quantity}" for item in goal.line_items)
     return f"{goal.kind}, {goal.mode}: {', '.join(items)}".removesuffix(": ")
 

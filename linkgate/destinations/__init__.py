@@ -1,9 +1,44 @@
-"""Where campaigns lead. A destination is one module and one line here."""
+"""Where campaigns lead. A destination is one module and one line in KINDS.
 
-from linkgate.destinations.checkout import Checkout
-from linkgate.destinations.stripe_api import StripeAPI
+The module holds the destination's settings and the way there (see `base`); the line makes it known
+to campaigns, to the API's documents and to the gateway.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union
+
+from pydantic import Discriminator, Tag
+
+from linkgate.destinations import checkout, portal
+from linkgate.destinations.base import DestinationSettings, InTurn, Kind, Means, PerVisit
+
+__all__ = ["KINDS", "Destination", "DestinationSettings", "InTurn", "Means", "PerVisit", "registry"]
+
+KINDS: Final[tuple[Kind, ...]] = (checkout.KIND, portal.KIND)
+
+#: What a destination is taken for that doesn't say its kind.
+DEFAULT_KIND: Final = checkout.KIND.name
 
 
-def registry(api: StripeAPI, *, wait_seconds: float) -> dict[str, Checkout]:
-    """Return the destinations by their `kind`; `wait_seconds` is the longest that a visit waits."""
-    return {"checkout": Checkout(api, wait_seconds=wait_seconds)}
+def _kind_of(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value.get("kind", DEFAULT_KIND)
+    return getattr(value, "kind", None)
+
+
+if TYPE_CHECKING:
+    Destination: TypeAlias = DestinationSettings
+else:
+    Destination = Annotated[
+        Union[tuple(Annotated[kind.settings, Tag(kind.name)] for kind in KINDS)],  # noqa: UP007
+        Discriminator(
+            _kind_of,
+            custom_error_type="destination_kind",
+            custom_error_message="kind must be one of " + ", ".join(kind.name for kind in KINDS),
+        ),
+    ]
+
+
+def registry(means: Means) -> dict[str, InTurn | PerVisit]:
+    """Return the destinations by their `kind`."""
+    return {kind.name: kind.build(means) for kind in KINDS}

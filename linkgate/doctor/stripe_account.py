@@ -12,9 +12,9 @@ import stripe
 
 from linkgate.config import Config
 from linkgate.config.checks import is_loopback
-from linkgate.destinations.stripe_api import API_VERSION
 from linkgate.doctor.finding import Finding, Level
 from linkgate.payments import EVENTS
+from linkgate.stripe_api import API_VERSION
 
 T = TypeVar("T")
 

@@ -61,6 +61,10 @@ class Claim:
     revision: int
     #: Whether to mint without what is private to the person.
     bare: bool = False
+    #: How often the link can be paid; 0 is without end.
+    payments: int = 1
+    #: Whether the link has one session open at a time; without, nothing is leased.
+    in_turn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,12 @@ class Entry:
     spent_at: float = 0.0
     #: The store's clock, in Unix seconds.
     now: float = 0.0
+    #: Sessions of the link besides `session` that may be open.
+    others: tuple[Session, ...] = ()
+    #: The customer at Stripe who paid by this link, if that is known.
+    payer: str = ""
+    #: Until when Stripe may make recovered sessions of the link's expired ones, in Unix seconds.
+    recovery_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,12 @@ class Links:
                 link.expires_at,
                 link.customer or "",
                 claim.revision if claim else 0,
+                claim.payments if claim else 1,
+                int(claim.in_turn) if claim else 0,
             ],
         )
-        gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer
+        gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer[:9]
+        others, payer, recovery_until = answer[9:]
         return Entry(
             Entered(gate),
             SessionState(done) if done else None,
@@ -84,6 +87,9 @@ class Links:
             json.loads(private) if private else None,
             int(spent_at) / 1000,
             int(now) / 1000,
+            tuple(map(load_session, others)),
+            payer,
+            int(recovery_until),
         )
 
     async def arm(self, name: str, owner: str, request: Mapping[str, Any]) -> bool:
@@ -149,6 +155,10 @@ class Links:
                 return known, after
             if said == "duplicate":
                 return None
+
+    async def hear_session(self, name: str, session: Session, keep_until: int) -> None:
+        """Take in a session as Stripe's API has just told of it."""
+        await self.hear(name, session, keep_until=keep_until)
 
     async def revoke(
         self, name: str, now: float, keep_until: int, *, link: Link | None = None

@@ -24,8 +24,10 @@ end
 # KEYS: link, visits, sessions, private
 # ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
 #       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
-#       11 recipient, 12 expires (Unix s), 13 customer, 14 the campaign's revision
-# Returns {status, done, session, attempt, attempt_at, request, private, spent_at, now}
+#       11 recipient, 12 expires (Unix s), 13 customer, 14 the campaign's revision, 15 how often the
+#       link can be paid (0: without end), 16 whether it is leased ('1') or led on at once
+# Returns {status, done, session, attempt, attempt_at, request, private, spent_at, now,
+#          {other sessions that may be open}, payer, recovery_until}
 ENTER = Script(
     "enter",
     _CLOCK
@@ -33,9 +35,12 @@ ENTER = Script(
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
     'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign', 'spent_at',
-    'current_revision')
+    'current_revision', 'done_count', 'open', 'payer', 'recovery_until')
 local revoked, done = known[1], known[2]
-local answer = {'page', done or '', '', 0, 0, '', '', 0, now}
+local limit = tonumber(ARGV[15])
+if done and (limit == 0 or tonumber(known[14] or 1) < limit) then done = nil end
+local answer = {'page', done or '', '', 0, 0, '', '', 0, now, {}, known[16] or '',
+    tonumber(known[17] or 0)}
 local decision, outcome = ARGV[3], ''
 
 local function open_session()
@@ -58,6 +63,8 @@ if done then
     answer[1], decision = 'done', 'already done'
 elseif revoked then
     answer[1], decision = 'revoked', 'refuse'
+elseif ARGV[6] ~= '' and ARGV[16] ~= '1' then
+    answer[7] = redis.call('GET', KEYS[4]) or ''
 elseif ARGV[6] ~= '' then
     local session, text = open_session()
     local left = known[5] and known[5] ~= ARGV[6] and tonumber(known[6]) - now or 0
@@ -86,6 +93,10 @@ elseif ARGV[6] ~= '' then
         answer[1], answer[3], answer[4], answer[5] = 'claimed', text or '', attempt, at
         answer[6], answer[7] = known[10] or '', redis.call('GET', KEYS[4]) or ''
         answer[8] = tonumber(known[12] or 0)
+        for id in string.gmatch(known[15] or '', '%S+') do
+            local other = id ~= known[3] and redis.call('HGET', KEYS[3], id)
+            if other then table.insert(answer[10], other) end
+        end
     end
 end
 
@@ -150,6 +161,12 @@ local line = note(KEYS[3], ARGV[5], ARGV[6])
 local doubted = line and string.find(line, '"closing":true', 1, true)
 redis.call('HSET', KEYS[1], 'current', ARGV[3], 'current_at', now, 'attempt_open', '0',
     'current_revision', doubted and ARGV[9] or ARGV[8])
+-- What is heard of the link's sessions at this moment is put together without this one.
+redis.call('HINCRBY', KEYS[1], 'heard', 1)
+local open = redis.call('HGET', KEYS[1], 'open') or ''
+if not string.find(open, ARGV[3], 1, true) then
+    redis.call('HSET', KEYS[1], 'open', open .. ' ' .. ARGV[3])
+end
 redis.call('HDEL', KEYS[1], 'request', 'spent_at')
 if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
 keep(KEYS[2], ARGV[7])

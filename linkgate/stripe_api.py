@@ -18,15 +18,15 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import stripe
 
 from linkgate import payments
+from linkgate.destinations.base import Deadline, Gone, NotNow, SpentKey
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
 from linkgate.payments import Session
 
@@ -59,34 +59,6 @@ _PERSONAL = re.compile(r"[^\s'\"]*@[^\s'\"]*|\bcus_\w+")
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
-
-
-class SpentKey(Exception):
-    """This idempotency key will never yield a session, and whether there is one is open."""
-
-
-class NotNow(Exception):
-    """Stripe refused a request about one session in its present state (400); read it again."""
-
-
-class Gone(Exception):
-    """Stripe knows nothing of this session: it can't be paid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A moment of the event loop's clock by which a person has to have an answer."""
-
-    at: float
-
-    @classmethod
-    def after(cls, seconds: float) -> Self:
-        return cls(asyncio.get_running_loop().time() + seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds left; negative when it has passed."""
-        return self.at - asyncio.get_running_loop().time()
 
 
 class StripeAPI:
@@ -147,20 +119,69 @@ class StripeAPI:
         self, link: str, attempt: int, since: int, until: int, deadline: Deadline
     ) -> Session | None:
         """Return the session that a link's attempt made between two times (Unix s), if it did."""
+        wanted = {"linkgate_link": link, "linkgate_attempt": str(attempt)}
+        params = {"created": {"gte": since, "lte": until}}
+        async for data in self._listed(params, deadline):
+            if wanted.items() <= dict(data.get("metadata") or {}).items():
+                return payments.read_session(data)
+        return None
+
+    async def open_sessions(
+        self, link: str, customer: str | None, since: int, deadline: Deadline
+    ) -> list[Session]:
+        """Return the open sessions of a link that were made since then (Unix s).
+
+        Stripe can't be asked for a link's sessions, but for a customer's: without one, every open
+        session of the account since then is looked at, as far as the time goes.
+        """
+        params: dict[str, Any] = {"created": {"gte": since}, "status": "open"}
+        if customer:
+            params["customer"] = customer
+        found: list[Session] = []
+        async for data in self._listed(params, deadline):
+            if (data.get("metadata") or {}).get("linkgate_link") == link:
+                found.append(payments.read_session(data))
+        return found
+
+    async def _listed(
+        self, params: Mapping[str, Any], deadline: Deadline
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Go through the sessions that Stripe lists for `params`, newest first, page by page."""
         sessions = self._client.v1.checkout.sessions
-        params: dict[str, Any] = {"created": {"gte": since, "lte": until}, "limit": 100}
+        wanted: dict[str, Any] = {**params, "limit": 100}
         while True:
             page = await self._ask(
-                partial(sessions.list_async, cast(Any, params)), _as_page, deadline, safe=True
+                partial(sessions.list_async, cast(Any, wanted)), _as_page, deadline, safe=True
             )
             for data in page["data"]:
-                metadata = data.get("metadata") or {}
-                wanted = (link, str(attempt))
-                if (metadata.get("linkgate_link"), metadata.get("linkgate_attempt")) == wanted:
-                    return payments.read_session(data)
+                yield data
             if not page["has_more"]:
-                return None
-            params = {**params, "starting_after": page["data"][-1]["id"]}
+                return
+            wanted = {**wanted, "starting_after": page["data"][-1]["id"]}
+
+    async def create_portal(
+        self, params: dict[str, Any], key: str, deadline: Deadline
+    ) -> Mapping[str, Any]:
+        """Create a billing portal session under the idempotency key `key`.
+
+        Raises DestinationBusy, SpentKey, Gone (no such customer) or DestinationMisconfigured.
+        """
+        sessions = self._client.v1.billing_portal.sessions
+        options: stripe.RequestOptions = {"idempotency_key": key}
+        # Nothing is paid by one, and it ends by itself: a second one does no harm.
+        return await self._ask(
+            lambda: sessions.create_async(cast(Any, params), options), _as_portal, deadline
+        )
+
+    async def subscriptions(self, customer: str, deadline: Deadline) -> list[Mapping[str, Any]]:
+        """Return a customer's subscriptions that are not over; the newest hundred at most.
+
+        Raises Gone if there is no such customer.
+        """
+        listed = self._client.v1.subscriptions
+        params: Any = {"customer": customer, "limit": 100}
+        page = await self._ask(lambda: listed.list_async(params), _as_page, deadline, safe=True)
+        return list(page["data"])
 
     async def _ask(
         self,
@@ -208,6 +229,12 @@ def _read(answer: Any, read: Callable[[Mapping[str, Any]], T]) -> T:
         return read(answer.to_dict())
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _Meaningless(repr(error)) from error
+
+
+def _as_portal(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not str(data["url"]).startswith(("https://", "http://")):
+        raise ValueError("a portal session has an address")
+    return data
 
 
 def _as_page(data: Mapping[str, Any]) -> Mapping[str, Any]:

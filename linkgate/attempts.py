@@ -1,0 +1,312 @@
+"""The holder of a link's lease at work: what was open is closed, then one session is made.
+
+Whatever dies in between, the attempt keeps its number, its idempotency key and its parameters, so
+that finding out what became of it and making it are the same call to Stripe.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from linkgate.campaigns import Campaign
+from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
+from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
+from linkgate.payments import DONE, Session, SessionState
+from linkgate.store import Store
+from linkgate.store.entries import Entry, Left, Settled, Visit
+from linkgate.tokens import Link
+
+log = logging.getLogger(__name__)
+
+#: Of a person's time, what is left for Stripe's own answer when they have waited for their turn.
+ANSWER_SECONDS = 4.0
+#: The longest that a person waits for their turn without being told.
+PATIENCE_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """The person goes to this session."""
+
+    session: Session
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """The person goes to this address, which is no session of ours."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The person is shown the page of this name."""
+
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing left to pay: `state` is paid, complete or pending."""
+
+    state: SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The operator has revoked the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """While it minted, the visit turned out not to be a person's: it goes nowhere."""
+
+
+Result = Minted | Led | Told | Done | Revoked | TakenBack
+
+
+class Turn(Protocol):
+    """Whether someone may go now, and in how many seconds."""
+
+    @property
+    def go(self) -> bool: ...
+    @property
+    def wait(self) -> float: ...
+
+
+class Turns(Protocol):
+    """Who may ask Stripe for a session when; see `linkgate.store.budget`."""
+
+    async def take(self, link_id: str, patience: float) -> Turn:
+        """Return when the link's turn is; it waits for `patience` seconds at most."""
+        ...
+
+
+class Watch(Protocol):
+    """Looks after a link's sessions later; see `linkgate.watching`."""
+
+    async def attempt(self, link_id: str) -> None:
+        """Note, before Stripe is asked, that a session may be made."""
+        ...
+
+
+class Attempts:
+    """Makes the one session of a link for whoever holds its lease."""
+
+    def __init__(self, store: Store, turns: Turns, watch: Watch, *, wait_seconds: float) -> None:
+        self._store = store
+        self._turns = turns
+        self._watch = watch
+        self._wait_seconds = wait_seconds
+
+    async def make(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Result:
+        """Bring the link to a fresh session, and give the lease back.
+
+        Raises DestinationBusy, DestinationMisconfigured, StoreUnavailable.
+        """
+        left, outcome = Left.OPEN, "failed"
+        try:
+            # Before anything is closed: who has to wait keeps the session that is open elsewhere.
+            await self._await_turn(link, entry, deadline)
+            found = await self._close_all(destination, campaign, link, visit, entry, deadline)
+            if found is None:
+                going = _going(campaign, link, visit, entry)
+                if instead := await self._instead(destination, going, entry, deadline):
+                    left, outcome = Left.SETTLED, instead.why
+                    return Led(instead.url) if instead.url else Told(instead.page)
+                session = await self._ask(destination, campaign, link, visit, entry, deadline)
+                if _is_over(session, entry):
+                    found = await self._close(destination, campaign, link, session, entry, deadline)
+                    if found is None:
+                        raise DestinationBusy("the attempt's session has run out", settled=True)
+            if found is not None:
+                outcome = f"found {found.id} {found.state}"
+                return Done(found.state)
+            settled = await self._store.links.settle(
+                link, visit.id, session, visit.id, revision=campaign.revision
+            )
+            if settled is Settled.DONE:
+                outcome = ""
+                return Minted(session, fresh=True)
+            # Not settled: this session must not stay open. What can't be closed now is known to be
+            # open, and is closed later.
+            await self._store.links.hear_session(
+                link.id, session, self._store.links.keep_longest(entry.now)
+            )
+            if settled is Settled.TAKEN_BACK:
+                outcome = ""
+                await self.close_one(destination, link.id, session, entry.now)
+                return TakenBack()
+            # The link was revoked, or went on to another attempt while this one was stuck.
+            outcome = f"came too late with {session.id}"
+            await self.close_one(destination, link.id, session, entry.now)
+            raise DestinationBusy("the link has gone on without this attempt", retry_after=1.0)
+        except DestinationBusy as error:
+            left = _left(error)
+            outcome = outcome if outcome.startswith("came") else f"busy: {error}"
+            raise
+        except DestinationMisconfigured as error:
+            left = Left.SETTLED if error.settled else Left.OPEN
+            outcome = f"refused: {error}"
+            raise
+        finally:
+            if outcome:
+                await self._release(link, visit, left, outcome)
+
+    async def close_one(self, destination: InTurn, name: str, session: Session, now: float) -> bool:
+        """Close a session of the link with id `name`; False, and logged, if Stripe doesn't answer.
+
+        What is not closed stays payable until it runs out.
+        """
+        try:
+            heard = await destination.close(session, Deadline.after(self._wait_seconds))
+        except (DestinationBusy, DestinationMisconfigured) as error:
+            log.warning("link %s: %s stays open: %s", name, session.id, error)
+            return False
+        await self._store.links.hear_session(name, heard, self._store.links.keep_longest(now))
+        return True
+
+    async def _instead(
+        self, destination: InTurn, going: Going, entry: Entry, deadline: Deadline
+    ) -> Instead | None:
+        # An attempt of unknown result is found out first: its session may be open.
+        if entry.request is not None:
+            return None
+        return await destination.instead(going, deadline)
+
+    async def _await_turn(self, link: Link, entry: Entry, deadline: Deadline) -> None:
+        if entry.spent_at:  # nothing will be created, only looked for
+            return
+        patience = min(PATIENCE_SECONDS, deadline.left - ANSWER_SECONDS)
+        turn = await self._turns.take(link.id, max(patience, 0.0))
+        if not turn.go:
+            raise DestinationBusy(
+                "more people come than Stripe lets in at once",
+                retry_after=max(turn.wait, 1.0),
+                crowded=True,
+            )
+        await asyncio.sleep(turn.wait)
+
+    async def _close_all(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Session | None:
+        """Close every session of the link that may be open; return one that turns out done."""
+        known = _distinct([entry.session, *entry.others])
+        going = _going(campaign, link, visit, entry)
+        known += await destination.strays(going, known, deadline)
+        found = None
+        for session in known:
+            found = (
+                await self._close(destination, campaign, link, session, entry, deadline) or found
+            )
+        return found
+
+    async def _close(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        session: Session,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Session | None:
+        """Close one session; return it if it is done, and the link can't be paid once more."""
+        closed = await destination.close(session, deadline)
+        # What was learnt of a payment outlives this token: a later one may be in use too.
+        keep_until = self._store.links.keep_longest(entry.now)
+        await self._store.links.hear_session(link.id, closed, keep_until)
+        if closed.state not in DONE:
+            return None
+        if campaign.payments_allowed != 1:
+            # Whether it may be paid once more is the store's to count.
+            raise DestinationBusy(f"{closed.id} was {closed.state} meanwhile", settled=True)
+        return closed
+
+    async def _ask(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Session:
+        request = entry.request
+        if request is None:
+            try:
+                request = destination.request(
+                    campaign,
+                    link,
+                    entry.private or {},
+                    attempt=entry.attempt,
+                    attempt_at=entry.attempt_at,
+                )
+            except Exception as error:
+                message = f"the campaign's parameters can't be put together: {error!r}"
+                raise DestinationMisconfigured(message, settled=True) from error
+            # Before Stripe is asked: whatever dies now, somebody finds out what became of it.
+            await self._watch.attempt(link.id)
+            # Kept before Stripe is asked: a replay has to send the very same parameters.
+            if not await self._store.links.arm(link.id, visit.id, request):
+                raise DestinationBusy("the lease was lost before Stripe was asked")
+        attempt = Attempt(
+            number=entry.attempt,
+            at=entry.attempt_at,
+            request=request,
+            asked_before=entry.request is not None,
+            spent_at=entry.spent_at,
+            now=entry.now,
+        )
+        return await destination.mint(link, attempt, deadline)
+
+    async def _release(self, link: Link, visit: Visit, left: Left, outcome: str) -> None:
+        try:
+            await self._store.links.release(
+                link.id, visit.id, left, visit=visit.id, outcome=outcome
+            )
+        except StoreUnavailable:
+            log.warning("link %s keeps its lease until it runs out: the store is away", link.id)
+
+
+def _going(campaign: Campaign, link: Link, visit: Visit, entry: Entry) -> Going:
+    return Going(
+        campaign=campaign,
+        link=link,
+        visit=visit.id,
+        private=entry.private or {},
+        customer=link.customer or entry.payer or None,
+        now=entry.now,
+        recovery_until=entry.recovery_until,
+    )
+
+
+def _distinct(sessions: Iterable[Session | None]) -> list[Session]:
+    return list({session.id: session for session in sessions if session}.values())
+
+
+def _left(error: DestinationBusy) -> Left:
+    if error.settled:
+        return Left.SETTLED
+    return Left.SPENT if error.spent else Left.OPEN
+
+
+def _is_over(session: Session, entry: Entry) -> bool:
+    # A replayed answer tells of a session as it was when it was made.
+    return session.state is not SessionState.OPEN or session.expires_at <= entry.now

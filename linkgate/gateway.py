@@ -20,6 +20,7 @@ from linkgate.minting import Mint
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
 from linkgate.reconsidering import Reconsidering
+from linkgate.returning import Returning
 from linkgate.store import DAY, Store
 from linkgate.stripe_api import API_VERSION, StripeAPI
 from linkgate.tokens import Keyring, LinkTokens
@@ -40,6 +41,7 @@ class Gateway:
     pages: Pages
     proxies: TrustedProxies
     gate: Gate
+    returning: Returning
     desk: Desk
     webhooks: Webhooks
     mint: Mint
@@ -102,6 +104,7 @@ class Gateway:
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
+            returning=Returning(keyring=keyring, store=store, pages=pages, clock=clock),
             desk=Desk(store, tokens, config.server.public_url, config.links, mint.close_open),
             webhooks=Webhooks(store, secrets),
             mint=mint,

@@ -26,13 +26,13 @@ from linkgate.config import Config
 from linkgate.errors import LinkgateError
 from linkgate.gateway import Clock, Gateway
 from linkgate.logs import set_up
-from linkgate.web import errors, health, hooks, links, static
+from linkgate.web import errors, health, hooks, links, returns, static
 from linkgate.web.api import api
 from linkgate.web.api.documents import COMPONENTS
 
 
 class Application(Litestar):
-    """Litestar, with the link routes in front of its router."""
+    """Litestar, with the link routes and the return addresses in front of its router."""
 
     async def __call__(
         self,
@@ -44,6 +44,13 @@ class Application(Litestar):
         if links.is_link(scope):
             await links.visit(
                 self.state.gateway, cast(Scope, scope), cast(Receive, receive), cast(Send, send)
+            )
+        elif returns.is_return(scope):
+            await returns.answer(
+                self.state.gateway.returning,
+                cast(Scope, scope),
+                cast(Receive, receive),
+                cast(Send, send),
             )
         else:
             await super().__call__(scope, receive, send)

@@ -1,0 +1,269 @@
+"""Coming back from a checkout: what the store knows of it, told to the person who returns.
+
+Two addresses, where a campaign gives none of its own: for whoever is done, and for whoever left.
+Both name the link by a reference, and nothing here mints: what a page tells is how the payment
+stands, and that is known from Stripe's signed events, never from the return itself. The way back
+into the checkout is the link's own form, and the token it needs is in a cookie of the browser that
+was sent there, not in the address.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from linkgate import challenge
+from linkgate.campaigns import Campaign, Status
+from linkgate.errors import LinkgateError, StoreUnavailable, TokenError
+from linkgate.pages import Page, Pages
+from linkgate.pages.returns import Way
+from linkgate.payments import DONE, Session, SessionState
+from linkgate.references import CANCELLED, RETURN_PATH, References
+from linkgate.store import Store
+from linkgate.store.entries import Row
+from linkgate.tokens import Keyring, LinkTokens
+
+log = logging.getLogger(__name__)
+
+#: Holds the token of the link by which this browser went to a checkout last.
+COOKIE: Final = "lg_link"
+#: A browser has one; more in a header are somebody's attempt to keep us verifying.
+_COOKIES_READ: Final = 8
+
+#: For whoever has waited less than so long, the page renews itself after so long; all in seconds.
+_RENEWALS: Final = ((60, 3), (600, 10), (86_400, 60))
+_LAST_RENEWAL: Final = 600
+#: A payment whose money is on its way is known in days, not in seconds.
+_PENDING_RENEWAL: Final = 60
+_AWAY_RENEWAL: Final = 5
+#: Stripe holds back the return until the webhook was answered, or ten seconds at most
+#: (https://docs.stripe.com/checkout/fulfillment): who waits longer than this is worth a question.
+_PATIENCE: Final = 5
+
+_DONE_PAGES: Final[Mapping[str, str]] = {
+    SessionState.PAID: "already_paid",
+    SessionState.COMPLETE: "complete",
+    SessionState.PENDING: "pending",
+}
+_STATUS_PAGES: Final = {Status.ENDED: "ended", Status.PAUSED: "paused"}
+
+Ask = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One request for a return page, as it came. `path` is what follows /return/."""
+
+    path: str
+    query: str = ""
+    cookies: str = ""
+    accept_language: str = ""
+    #: Not for a HEAD request, say.
+    shown: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the link that a return names, in the person's language."""
+
+    link: str
+    row: Row
+    campaign: Campaign | None
+    #: The link's token, if this browser was sent to the checkout by it.
+    token: str | None
+    lang: str
+    now: float
+    #: Since when this person has been waiting, in Unix seconds.
+    since: int
+
+    @property
+    def name(self) -> str:
+        return self.campaign.name if self.campaign else ""
+
+    @property
+    def closed(self) -> str:
+        """The page that says why the link opens nothing now; empty if it does."""
+        if "revoked_at" in self.row.fields:
+            return "revoked"
+        return _STATUS_PAGES.get(self.campaign.status, "") if self.campaign else ""
+
+    @property
+    def way(self) -> Way:
+        if self.closed:
+            return Way.CLOSED
+        return Way.BUTTON if self.token else Way.LINK
+
+
+class Returning:
+    """Answers return addresses.
+
+    `on_waiting` is awaited, with the link's id, each time the page is shown to someone who has
+    waited for some seconds: it has to be quick and may be repeated, such as putting the link into a
+    queue of those to ask Stripe about.
+    """
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        store: Store,
+        pages: Pages,
+        clock: Callable[[], float],
+        on_waiting: Ask | None = None,
+    ) -> None:
+        self._keyring = keyring
+        self._references = References(keyring)
+        self._tokens = LinkTokens(keyring)
+        self._store = store
+        #: What its answers are made of.
+        self.pages = pages
+        self._clock = clock
+        self._on_waiting = on_waiting
+
+    async def page(self, come: Return) -> Page:
+        """Answer one request; mints nothing, whoever asks."""
+        now = self._clock()
+        lang = self.pages.language(come.accept_language)
+        name = come.path.strip("/")
+        cancelled = name.endswith(CANCELLED)
+        try:
+            link = self._references.read_return(name.removesuffix(CANCELLED))
+        except TokenError:
+            return self.pages.simple("unknown", lang=lang)
+        since = _since(come.query, now)
+        try:
+            row = await self._store.links.read(link)
+            campaign = await self._campaign(row)
+        except StoreUnavailable as error:
+            log.warning("how a checkout stands can't be told: %s", error)
+            seconds = max(_AWAY_RENEWAL, _renewal(now - since))
+            return self.pages.returns.waiting(
+                "away", lang=lang, campaign="", seconds=seconds, since=since
+            )
+        if row is None:
+            return self.pages.simple("unknown", lang=lang)
+        token = self._token(come.cookies, link, now)
+        known = _Known(link, row, campaign, token, lang, now, since)
+        if cancelled:
+            return self._cancelled(known)
+        page = self._done(known)
+        if come.shown and page is None and now - since > _PATIENCE:
+            await self._ask(link)
+        return page or self._waiting("confirming", known)
+
+    def _cancelled(self, known: _Known) -> Page:
+        done = known.row.fields.get("done")
+        page = _DONE_PAGES.get(done, "already_paid") if done else known.closed
+        if page:
+            return self.pages.simple(page, lang=known.lang, campaign=known.name)
+        return self._stopped("cancelled", known)
+
+    def _done(self, known: _Known) -> Page | None:
+        """The page for what is known; None if it isn't known yet."""
+        session = telling(known.row)
+        if session is None or session.state is SessionState.OPEN:
+            return None
+        returns = self.pages.returns
+        match session.state:
+            case SessionState.PAID:
+                return returns.confirmed(
+                    lang=known.lang,
+                    campaign=known.name,
+                    amount=session.amount_total,
+                    currency=session.currency,
+                )
+            case SessionState.COMPLETE:
+                return returns.finished(lang=known.lang, campaign=known.name)
+            case SessionState.PENDING:
+                return self._waiting("pending", known, at_least=_PENDING_RENEWAL)
+        return self._stopped("failed", known)
+
+    def _waiting(self, name: str, known: _Known, *, at_least: int = 0) -> Page:
+        return self.pages.returns.waiting(
+            name,
+            lang=known.lang,
+            campaign=known.name,
+            seconds=max(at_least, _renewal(known.now - known.since)),
+            since=known.since,
+        )
+
+    def _stopped(self, name: str, known: _Known) -> Page:
+        # The challenge is worth nothing without the link's own token.
+        return self.pages.returns.stopped(
+            name,
+            lang=known.lang,
+            campaign=known.name,
+            way=known.way,
+            action=f"/l/{known.token}" if known.token else "",
+            challenge=challenge.issue(self._keyring, known.link, known.now),
+        )
+
+    async def _campaign(self, row: Row | None) -> Campaign | None:
+        slug = row.fields.get("campaign") if row else None
+        if not slug:
+            return None
+        return self._store.campaigns.peek(slug) or await self._store.campaigns.get(slug)
+
+    async def _ask(self, link: str) -> None:
+        if self._on_waiting is None:
+            return
+        try:
+            await self._on_waiting(link)
+        except LinkgateError as error:
+            log.warning("link %s: nobody could be asked how it stands: %s", link, error)
+
+    def _token(self, cookies: str, link: str, now: float) -> str | None:
+        """The token in the cookie, if it is a good one of this very link."""
+        named = (part.strip().partition("=") for part in cookies.split(";"))
+        values = [value for name, _, value in named if name == COOKIE]
+        for value in values[:_COOKIES_READ]:
+            try:
+                reading = self._tokens.read(value, now)
+            except TokenError:
+                continue
+            if reading.link.id == link and not reading.decoy:
+                return reading.token
+        return None
+
+
+def telling(row: Row) -> Session | None:
+    """Return the session that says how a link's checkout stands for whoever returns from one.
+
+    That is the newest that is done, for what was paid stays paid; unless the link may be paid again
+    and a newer one is open, which is then the one that the person comes from.
+    """
+    newest_first = row.sessions[::-1]
+    opened = next((s for s in newest_first if s.state is SessionState.OPEN), None)
+    done = next((s for s in newest_first if s.state in DONE), None)
+    if done and opened and "done" not in row.fields and opened.created_at > done.created_at:
+        return opened
+    return done or opened or next(iter(newest_first), None)
+
+
+def cookie(token: str, seconds: float, secure: bool) -> bytes:
+    """Return the Set-Cookie header's value for a browser that is sent to a checkout.
+
+    `token` is the link's, and `seconds` are the session's life. It is sent to the return pages
+    alone; no script can read it, and of what other sites cause only a navigation carries it, which
+    the return from Stripe is.
+    """
+    attributes = f"Max-Age={int(seconds)}; Path={RETURN_PATH.rstrip('/')}; HttpOnly; SameSite=Lax"
+    return f"{COOKIE}={token}; {attributes}{'; Secure' if secure else ''}".encode()
+
+
+def _since(query: str, now: float) -> int:
+    """Since when somebody has been waiting, by the page's own address; now if it doesn't say."""
+    try:
+        said = int(parse_qs(query, max_num_fields=20).get("since", [""])[0])
+    except ValueError:
+        return int(now)
+    # Whoever makes up a time only makes the page renew itself more seldom, or as at first.
+    return said if 0 < said <= now else int(now)
+
+
+def _renewal(waited: float) -> int:
+    for limit, seconds in _RENEWALS:
+        if waited < limit:
+            return seconds
+    return _LAST_RENEWAL

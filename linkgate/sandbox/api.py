@@ -6,24 +6,26 @@ import binascii
 import hmac
 import json
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-import stripe
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from linkgate.sandbox import faults, forms, reading, wire
+from linkgate.sandbox import faults, forms, reading, versions, wire
 from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.faults import Fault, FaultBook
 from linkgate.sandbox.idempotency import Answer, Ledger
+from linkgate.sandbox.limits import Limits
 from linkgate.sandbox.nouns import OPERATIONS
 from linkgate.sandbox.operations import Call, Operation, expand
 from linkgate.sandbox.world import Cause, World
 
 HELP = "or we can help at https://support.stripe.com/."
 LARGEST_BODY = 1_000_000
+#: Told of each request that reached an endpoint: its name, and its parameters as they were sent.
+OnRequest: TypeAlias = Callable[[str, Mapping[str, forms.Raw]], None]
 
 
 @dataclass(slots=True)
@@ -39,6 +41,11 @@ class Request:
     extra: dict[str, str] = field(default_factory=dict)
 
     @property
+    def sent(self) -> dict[str, forms.Raw]:
+        """The parameters; raises ApiError when they don't nest."""
+        return forms.decode(self.body if self.method == "POST" else self.query)
+
+    @property
     def idempotency_key(self) -> str | None:
         """Only a POST is idempotent by key; Stripe ignores it elsewhere."""
         return self.headers.get("idempotency-key") or None if self.method == "POST" else None
@@ -47,11 +54,21 @@ class Request:
 class Api:
     """Everything under /v1 as an ASGI application."""
 
-    def __init__(self, world: World, api_key: str, book: FaultBook, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        world: World,
+        api_key: str,
+        book: FaultBook,
+        ledger: Ledger,
+        limits: Limits,
+        on_request: OnRequest | None = None,
+    ) -> None:
         self._world = world
         self._api_key = api_key
         self._faults = book
         self._ledger = ledger
+        self._limits = limits
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -71,7 +88,10 @@ class Api:
             operation, object_id = _route(request)
             self._world.requests[operation.name] += 1
             self._world.sweep()
+            self._limit(request, operation)
             request.body = _form(raw, request.headers)
+            if self._on_request is not None:
+                self._on_request(operation.name, request.sent)
             fault = self._fault(request, operation)
             answer = await self._answer(request, operation, object_id, fault)
         except ApiError as error:
@@ -96,6 +116,15 @@ class Api:
         if version and not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?", version):
             raise ApiError(f"Invalid Stripe API version: {version[:40]}.")
 
+    def _limit(self, request: Request, operation: Operation) -> None:
+        if not operation.creates:
+            return
+        try:
+            self._limits.enter(operation.name)
+        except ApiError:
+            request.extra["Stripe-Rate-Limited-Reason"] = "endpoint-rate"
+            raise
+
     def _fault(self, request: Request, operation: Operation) -> Fault | None:
         key = request.idempotency_key
         replayed = key is not None and self._ledger.stored(key) is not None
@@ -107,7 +136,7 @@ class Api:
         if fault and not fault.executed and fault.at_the_edge:
             cut = Answer(200, {"id": "cut_short", "object": "cut_short"}, request.id)
             return _ordered(request, fault) if fault.mode == "status" else cut
-        sent = forms.decode(request.body if request.method == "POST" else request.query)
+        sent = request.sent
         work = self._work(request, operation, object_id, sent, fault)
         if (key := request.idempotency_key) is None:
             answer = await work
@@ -164,11 +193,15 @@ class Api:
             return _ordered(request, fault)
         try:
             body = expand(self._world, operation.run(call), params.get("expand") or [])
+            body = versions.render(self._world, body, self._version(request))
         except ApiError as error:
             return _refused(request, error)
         if fault and fault.from_within:
             return _ordered(request, fault)
         return Answer(200, body, request.id)
+
+    def _version(self, request: Request) -> str:
+        return request.headers.get("stripe-version") or self._world.api_version
 
     async def _deliver(
         self,
@@ -184,7 +217,7 @@ class Api:
         if fault and fault.mode in ("hang", "drop"):
             await wire.cut(scope, receive)
             return
-        headers = _headers(request, answer)
+        headers = _headers(request, answer, self._version(request))
         if fault and fault.mode == "status":
             headers |= faults.headers(fault)
         body = json.dumps(answer.body, indent=2, default=str).encode()
@@ -240,12 +273,12 @@ def _ordered(request: Request, fault: Fault) -> Answer:
     return _refused(request, faults.refusal(fault))
 
 
-def _headers(request: Request, answer: Answer) -> dict[str, str]:
+def _headers(request: Request, answer: Answer, version: str) -> dict[str, str]:
     headers = {
         "Content-Type": "application/json",
         "Cache-Control": "no-cache, no-store",
         "Request-Id": request.id,
-        "Stripe-Version": request.headers.get("stripe-version") or stripe.api_version,
+        "Stripe-Version": version,
         **request.extra,
     }
     if request.idempotency_key is not None:

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from litestar import Litestar, Response, asgi
 from litestar.types import Receive, Scope, Send
 
-from linkgate.sandbox.api import Api
+from linkgate.sandbox.api import Api, OnRequest
 from linkgate.sandbox.control import Controls
 from linkgate.sandbox.courier import RETRY_SECONDS, Courier
 from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.faults import FaultBook
 from linkgate.sandbox.idempotency import Ledger
+from linkgate.sandbox.limits import Limits
 from linkgate.sandbox.pages import Pages
 from linkgate.sandbox.wire import SandboxApp
 from linkgate.sandbox.world import WebhookEndpoint, World
@@ -26,7 +27,8 @@ class Sandbox:
 
     `base_url` is where browsers reach it; `api_key` (`sk_test_...`) opens the API and the
     controls; `webhooks` get signed events; `clock` gives Unix seconds; `retries` are the pauses in
-    seconds between attempts to deliver an event. Raises ValueError for a key of the wrong kind,
+    seconds between attempts to deliver an event; `on_request` is told of each API request, with its
+    parameters as they were sent. Raises ValueError for a key of the wrong kind,
     so that nobody takes the sandbox's word with a live key in it.
     """
 
@@ -37,6 +39,7 @@ class Sandbox:
         webhooks: Sequence[WebhookEndpoint] = (),
         clock: Callable[[], float] = time.time,
         retries: Sequence[float] = RETRY_SECONDS,
+        on_request: OnRequest | None = None,
     ) -> None:
         if not api_key.startswith("sk_test_"):
             raise ValueError("api_key: the sandbox takes only a key that starts with sk_test_")
@@ -45,12 +48,15 @@ class Sandbox:
         self.ledger = Ledger()
         self.courier = Courier(self.world, retries)
         self.world.announce = self.courier.announce
-        self._api = Api(self.world, api_key, self.faults, self.ledger)
+        self.limits = Limits()
+        self._api = Api(self.world, api_key, self.faults, self.ledger, self.limits, on_request)
 
     def app(self) -> Litestar:
         """The ASGI application; webhooks are delivered while its lifespan lasts."""
         api, pages = self._api, Pages(self.world)
-        controls = Controls(self.world, api, self.faults, self.ledger, self.courier, pages)
+        controls = Controls(
+            self.world, api, self.faults, self.ledger, self.limits, self.courier, pages
+        )
 
         @asgi("/v1", is_mount=True, copy_scope=False)
         async def v1(scope: Scope, receive: Receive, send: Send) -> None:

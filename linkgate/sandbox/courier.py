@@ -16,13 +16,15 @@ from typing import Any
 
 import aiohttp
 
+from linkgate.sandbox import versions
+from linkgate.sandbox.handling import Handling, HandlingBook
 from linkgate.sandbox.world import Object, World
 
 # Stripe goes on for three days; a sandbox's reader is at the screen.
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)
 TIMEOUT_SECONDS = 10.0
 LOG_LENGTH = 5_000
-AT_ONCE = 20
+AT_ONCE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class Delivery:
         return self.status is not None and 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    event: Object
+    handling: Handling | None = None
+
+
 def signature(body: bytes, secret: str, at: int) -> str:
     """The Stripe-Signature header of a body."""
     signed = f"{at}.".encode() + body
@@ -53,9 +61,10 @@ class Courier:
 
     def __init__(self, world: World, retries: Sequence[float] = RETRY_SECONDS) -> None:
         self.log: deque[Delivery] = deque(maxlen=LOG_LENGTH)
+        self.book = HandlingBook()
         self._world = world
         self._retries = tuple(retries)
-        self._waiting: list[Object] = []
+        self._waiting: list[_Parcel] = []
         self._held = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -99,10 +108,24 @@ class Courier:
 
     def announce(self, event: Object) -> None:
         """Deliver an event in the background; safe to call from any thread."""
-        if self._held or self._loop is None:
-            self._waiting.append(event)
+        handling = self.book.take(event["type"])
+        if handling is not None and handling.fate == "lose":
+            lost = "lost on the way, as ordered"
+            self.log.append(
+                Delivery(event["id"], event["type"], "", self._world.wall(), 0, None, lost)
+            )
             return
-        self._loop.call_soon_threadsafe(self._send, event)
+        self._take(_Parcel(event, handling))
+
+    def again(self, event: Object, copies: int = 1) -> None:
+        """Deliver an event once more, `copies` times at once, whatever is ordered."""
+        self._take(_Parcel(event, Handling("double", copies=copies)))
+
+    def _take(self, parcel: "_Parcel") -> None:
+        if self._held or self._loop is None:
+            self._waiting.append(parcel)
+            return
+        self._loop.call_soon_threadsafe(self._send, parcel)
 
     async def settled(self) -> None:
         """Wait until nothing is on its way any more."""
@@ -115,15 +138,27 @@ class Courier:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _send(self, event: Object) -> None:
-        self._spawn(self._one_by_one([event]))
+    def _send(self, parcel: "_Parcel") -> None:
+        self._spawn(self._one_by_one([parcel]))
 
-    async def _one_by_one(self, events: list[Object]) -> None:
-        for event in events:
-            # One encoding for every endpoint and attempt: the signature is over these bytes.
-            body = json.dumps(event, indent=2, default=str).encode()
-            endpoints = self._world.listeners(event["type"])
-            await asyncio.gather(*(self._deliver(event, each, body) for each in endpoints))
+    async def _one_by_one(self, parcels: list["_Parcel"]) -> None:
+        for parcel in parcels:
+            event, handling = parcel.event, parcel.handling
+            if handling is not None and handling.fate == "delay":
+                await asyncio.sleep(handling.seconds)
+            copies = handling.copies if handling is not None and handling.fate == "double" else 1
+            # One encoding for every copy and attempt: the signature is over these bytes.
+            addressed = [
+                (endpoint, self._body(event, endpoint))
+                for endpoint in self._world.listeners(event["type"])
+            ]
+            await asyncio.gather(
+                *(self._deliver(event, *each) for each in addressed for _ in range(copies))
+            )
+
+    def _body(self, event: Object, endpoint: Object) -> bytes:
+        rendered = versions.event_for(self._world, event, endpoint["api_version"])
+        return json.dumps(rendered, indent=2, default=str).encode()
 
     async def _deliver(self, event: Object, endpoint: Object, body: bytes) -> None:
         for attempt in range(1, len(self._retries) + 2):

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
 from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.limits import too_many
 
 Mode: TypeAlias = Literal["status", "truncate", "drop", "hang", "slow"]
 
@@ -83,12 +84,7 @@ def _pattern(match: str) -> str:
 def refusal(fault: Fault) -> ApiError:
     """The error that a fault answers with, worded by its status."""
     if fault.status == 429:
-        return ApiError(
-            "Request rate limit exceeded. You can learn more about rate limits here "
-            "https://docs.stripe.com/rate-limits.",
-            status=429,
-            code="rate_limit",
-        )
+        return too_many()
     if fault.status >= 500:
         return ApiError(
             "An unknown error occurred (ordered from the sandbox).",

@@ -62,6 +62,11 @@ class Operation:
     def name(self) -> str:
         return f"{self.method} {self.path}"
 
+    @property
+    def creates(self) -> bool:
+        """Whether it makes something new, which is what Stripe limits most."""
+        return self.method == "POST" and "{id}" not in self.path
+
     def match(self, method: str, path: str) -> str | None:
         """The id in the address (or an empty string), or None when this isn't the endpoint."""
         if method != self.method:

@@ -27,11 +27,15 @@ _LETTERS = string.ascii_letters + string.digits
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """Where signed events go; `enabled_events` as Stripe has them, `*` for all."""
+    """Where signed events go; `enabled_events` as Stripe has them, `*` for all.
+
+    Events come in `api_version`; None: in the account's at the time.
+    """
 
     url: str
     secret: str
     enabled_events: tuple[str, ...] = ("*",)
+    api_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ class World:
         endpoint = {
             "id": self.new_id("we_"),
             "object": "webhook_endpoint",
-            "api_version": given.get("api_version"),
+            "api_version": webhook.api_version,
             "application": None,
             "created": self.now(),
             "description": given.get("description"),

@@ -33,12 +33,12 @@ def create(call: Call) -> Object:
         url=params["url"],
         secret=world.new_id("whsec_", 32),
         enabled_events=tuple(params["enabled_events"]),
+        api_version=params.get("api_version"),
     )
     endpoint = world.add_webhook_endpoint(
         webhook,
         description=params.get("description"),
         metadata=params.get("metadata") or {},
-        api_version=params.get("api_version"),
     )
     return {**endpoint, "secret": webhook.secret}
 

@@ -107,6 +107,21 @@ class PicturedSession:
 
 
 @dataclass(frozen=True, slots=True)
+class PicturedReminder:
+    """The one e-mail that linkgate sent to remind of the link."""
+
+    at: datetime
+    result: Annotated[
+        Literal["sent", "unclear", "refused", "failed"],
+        Field(
+            description="sent: the mail server took it; unclear: it is on its way, or nobody "
+            "knows; refused: by the mail server, for good; failed: it was tried for a day"
+        ),
+    ]
+    reason: Annotated[str, Field(description="Empty if it was sent")]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What is known of a link. What only its token tells is null where only its id was given."""
 
@@ -119,6 +134,7 @@ class Picture:
     revoked_at: datetime | None
     visits: Annotated[tuple[PicturedVisit, ...], Field(description="Newest first")]
     sessions: Annotated[tuple[PicturedSession, ...], Field(description="Oldest first")]
+    reminder: Annotated[PicturedReminder | None, Field(description="Null if there was none")] = None
 
 
 def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: float) -> Picture:
@@ -143,6 +159,7 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
         revoked_at=_time(int(revoked) / 1000) if revoked else None,
         visits=tuple(map(_visit, row.visits)),
         sessions=tuple(_session(session, now) for session in row.sessions),
+        reminder=_reminder(fields),
     )
 
 
@@ -221,6 +238,17 @@ def _session(session: Session, now: float) -> PicturedSession:
         currency=session.currency,
         attempt=session.attempt,
     )
+
+
+def _reminder(fields: Mapping[str, str]) -> PicturedReminder | None:
+    if "reminded_at" not in fields:
+        return None
+    said, _, reason = fields.get("reminder", "").partition(": ")
+    # While it is handed over, it is "sending"; what stays so was interrupted.
+    known: dict[str, Literal["sent", "refused", "failed"]]
+    known = {"sent": "sent", "refused": "refused", "failed": "failed"}
+    at = _time(int(fields["reminded_at"]) / 1000)
+    return PicturedReminder(at, known.get(said, "unclear"), reason)
 
 
 def _time(seconds: float) -> datetime:

@@ -117,6 +117,17 @@ class Live:
         ) as response:
             return response.status, await response.json() if response.content_length else None
 
+    async def do(self, object_id: str, action: str, **told: Any) -> Any:
+        """Let a control act on a session or a subscription; gives the object that it answers."""
+        status, answer = await self.control(f"sessions/{object_id}/{action}", told)
+        assert status == 200, answer
+        return answer
+
+    async def events(self) -> list[Any]:
+        """What the API lists, the newest first."""
+        listed = await self.client.v1.events.list_async({"limit": 100})
+        return [event.to_dict() for event in listed.data]
+
     async def fault(self, **order: Any) -> None:
         status, told = await self.control("faults", order)
         assert status == 201, told

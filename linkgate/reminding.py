@@ -296,7 +296,7 @@ def _server(mail: Mail, public_url: str) -> Server:
         username=mail.username,
         password=mail.password.get_secret_value() if mail.password else None,
         timeout_s=mail.timeout_seconds,
-        ca_file=mail.ca_file,
+        ca_file=mail.ca_bundle,
     )
 
 

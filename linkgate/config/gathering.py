@@ -104,7 +104,7 @@ def _from_folder(section: str, key: str, value: Any, folder: Path) -> Any:
         return _with_networks_files(value, folder)
     if not isinstance(value, str) or not value:
         return value
-    if (section, key) in {("brand", "logo"), ("mail", "ca_file"), ("detection", "asn_database")}:
+    if (section, key) in {("brand", "logo"), ("mail", "ca_bundle"), ("detection", "asn_database")}:
         return str(folder.absolute() / value)
     if (section, key) == ("store", "url") and value.startswith("embedded:"):
         inside = value.removeprefix("embedded:")

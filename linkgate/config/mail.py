@@ -94,7 +94,7 @@ class Mail(Section):
         description="How long one step with the server may take. A server that takes longer to say "
         "that it has a message leaves that unknown, and the message is not sent again.",
     )
-    ca_file: Annotated[
+    ca_bundle: Annotated[
         Annotated[Path, AfterValidator(_authorities)] | None, About("file", '"./mail-ca.pem"')
     ] = Field(
         default=None,

@@ -3,7 +3,7 @@
 from litestar import Router
 from litestar.datastructures import CacheControlHeader
 
-from linkgate.web.api import campaigns, keys, lingering, links, stats
+from linkgate.web.api import campaigns, deliveries, keys, lingering, links, stats
 from linkgate.web.api.auth import authorize
 
 api = Router(
@@ -13,6 +13,7 @@ api = Router(
         *links.handlers,
         *keys.handlers,
         *stats.handlers,
+        *deliveries.handlers,
     ],
     guards=[authorize],
     middleware=[lingering.linger],

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from pydantic import ValidationError
 
 from linkgate.config import Config, Stripe, document, example, load, parse, write_new
@@ -750,6 +751,7 @@ class TestInWriting:
     def test_every_commented_setting_of_the_example_is_one(self, tmp_path: Path) -> None:
         (tmp_path / "logo.svg").write_text("<svg/>")
         (tmp_path / "GeoLite2-ASN.mmdb").write_bytes(b"\xab\xcd\xefMaxMind.com")
+        trustme.CA().cert_pem.write_to_path(tmp_path / "mail-ca.pem")
         text = re.sub(r"(?m)^#(?=[a-z[])", "", example())
         text = text.replace('"..."', json.dumps(KEY)).replace("_...", "_abc")
         path = write("a.toml", text)

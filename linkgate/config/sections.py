@@ -164,6 +164,14 @@ class Stripe(Section):
     timeout_seconds: Annotated[Seconds, Field(ge=0.1, le=60)] = Field(
         default=4, description="How long one request to Stripe may take."
     )
+    creations_per_second: Annotated[
+        float, BeforeValidator(checks.number), Field(gt=0, le=1000), About("number")
+    ] = Field(
+        default=20,
+        description="How many sessions are made a second at most, by all processes together. "
+        "Stripe allows 25 to one endpoint, unless it agreed on more with you; people above the "
+        "number wait in line, and get in by turns.",
+    )
     person_deadline_seconds: Annotated[Seconds, Field(ge=0.5, le=60)] = Field(
         default=10,
         description="How long a person waits in all, repeated tries included, before the page that "

@@ -65,8 +65,14 @@ local free = tonumber(redis.call('GET', KEYS[1])) or 0
 -- lock nobody out; nor must a place that is in the future, behind everyone who comes.
 if free > now + tonumber(ARGV[7]) + interval then free = 0 end
 local place = tonumber(redis.call('GET', KEYS[4]))
-local came = math.min(place or now, now)
-local ahead = redis.call('ZCOUNT', KEYS[2], '-inf', (place and '(' or '') .. whole(came))
+local came = place
+if not place or place > now + second then
+    local last = redis.call('ZREVRANGEBYSCORE', KEYS[2], whole(now + second), whole(now),
+        'WITHSCORES', 'LIMIT', 0, 1)
+    -- No two places are the same, or those who come at once would not be behind each other.
+    came = last[2] and tonumber(last[2]) + 1 or now
+end
+local ahead = redis.call('ZCOUNT', KEYS[2], '-inf', '(' .. whole(came))
 
 local at = math.max(free, now)
 local wait, idle = at - now + ahead * interval, now - free
@@ -120,11 +126,11 @@ class Budget:
         name: str,
         per_second: float,
         *,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         """Allow `per_second` calls, more than 0.
 
-        `clock` (Unix seconds) replaces the store's in a trial; two processes' clocks would differ.
+        `clock` (Unix us) replaces the store's in a trial; two processes' clocks would differ.
         """
         self._connection = connection
         self._name = name
@@ -134,7 +140,7 @@ class Budget:
     async def turn(self, link_id: str, patience_seconds: float) -> Turn:
         """Ask whether a link's person may go within so many seconds (60 at most)."""
         patience = min(max(patience_seconds, 0.0), LONGEST_PATIENCE_SECONDS)
-        now = int(self._clock() * _MICRO) if self._clock else ""
+        now = self._clock() if self._clock else ""
         go, wait, left = await self._connection.script(
             _TURN,
             [*keys.budget(self._name), keys.budget_place(self._name, link_id)],

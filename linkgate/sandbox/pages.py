@@ -17,6 +17,7 @@ from litestar.response import Redirect
 from linkgate.sandbox import settle
 from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.money import written
+from linkgate.sandbox.portal_pages import PortalPages
 from linkgate.sandbox.world import Object, World
 
 STYLE = Path(__file__).parent / "templates" / "pay.css"
@@ -34,7 +35,7 @@ SHOWN = 50
 
 
 class Pages:
-    """The handlers under /c."""
+    """The handlers under /c, and what they share with the portal's under /p."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -76,7 +77,8 @@ class Pages:
         def home() -> Response[str]:
             return self._page("home.html", 200)
 
-        return [style, show, act, recover, home]
+        portal = PortalPages(self._world, self._page, dict(HEADERS))
+        return [style, show, act, recover, home, *portal.handlers()]
 
     def overview(self, state: Object) -> Response[str]:
         """What `/sandbox/state` counts, for reading; the newest sessions and deliveries."""

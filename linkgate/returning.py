@@ -82,6 +82,14 @@ class _Known:
         return self.campaign.name if self.campaign else ""
 
     @property
+    def payable(self) -> bool:
+        """Whether the link may be paid, or paid once more."""
+        if "done" not in self.row.fields:
+            return True
+        allowed = self.campaign.payments_allowed if self.campaign else 1
+        return allowed is None or int(self.row.fields.get("done_count") or 1) < allowed
+
+    @property
     def closed(self) -> str:
         """The page that says why the link opens nothing now; empty if it does."""
         if "revoked_at" in self.row.fields:
@@ -125,10 +133,10 @@ class Returning:
         """Answer one request; mints nothing, whoever asks."""
         now = self._clock()
         lang = self.pages.language(come.accept_language)
-        name = come.path.strip("/")
-        cancelled = name.endswith(CANCELLED)
+        reference, _, rest = come.path.partition("/")
+        cancelled = f"/{rest}".startswith(CANCELLED)
         try:
-            link = self._references.read_return(name.removesuffix(CANCELLED))
+            link = self._references.read_return(reference)
         except TokenError:
             return self.pages.simple("unknown", lang=lang)
         since = _since(come.query, now)
@@ -153,15 +161,16 @@ class Returning:
         return page or self._waiting("confirming", known)
 
     def _cancelled(self, known: _Known) -> Page:
-        done = known.row.fields.get("done")
-        page = _DONE_PAGES.get(done, "already_paid") if done else known.closed
+        page = known.closed
+        if not known.payable:
+            page = _DONE_PAGES.get(known.row.fields["done"], "already_paid")
         if page:
             return self.pages.simple(page, lang=known.lang, campaign=known.name)
         return self._stopped("cancelled", known)
 
     def _done(self, known: _Known) -> Page | None:
         """The page for what is known; None if it isn't known yet."""
-        session = telling(known.row)
+        session = telling(known.row, payable=known.payable)
         if session is None or session.state is SessionState.OPEN:
             return None
         returns = self.pages.returns
@@ -227,16 +236,16 @@ class Returning:
         return None
 
 
-def telling(row: Row) -> Session | None:
+def telling(row: Row, *, payable: bool) -> Session | None:
     """Return the session that says how a link's checkout stands for whoever returns from one.
 
-    That is the newest that is done, for what was paid stays paid; unless the link may be paid again
-    and a newer one is open, which is then the one that the person comes from.
+    That is the newest that is done, for what was paid stays paid; unless the link is `payable` all
+    the same, and a newer one is open, which is then the one that the person comes from.
     """
     newest_first = row.sessions[::-1]
     opened = next((s for s in newest_first if s.state is SessionState.OPEN), None)
     done = next((s for s in newest_first if s.state in DONE), None)
-    if done and opened and "done" not in row.fields and opened.created_at > done.created_at:
+    if done and opened and payable and opened.created_at >= done.created_at:
         return opened
     return done or opened or next(iter(newest_first), None)
 

@@ -14,6 +14,7 @@ import pytest
 from linkgate.errors import Invalid
 from linkgate.pages import SIMPLE, Brand, Page, Pages, wording
 from linkgate.pages.brand import contrast, dark_shades, distinct, ink, light_shades
+from linkgate.pages.returns import Way
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "pt")
 TEXTS = Path(wording.__file__).parent / "texts"
@@ -103,16 +104,70 @@ def busy(
     campaign: str = "Spring sale",
     action: str = ACTION,
     challenge: str = CHALLENGE,
+    crowded: bool = False,
 ) -> Page:
     return pages.busy(
-        campaign=campaign, lang=lang, action=action, challenge=challenge, retry_after=retry_after
+        campaign=campaign,
+        lang=lang,
+        action=action,
+        challenge=challenge,
+        retry_after=retry_after,
+        crowded=crowded,
     )
+
+
+#: The pages with a button: what they may load and where their form may lead.
+BUTTONS = {"interstitial", "busy", "crowded", "cancelled", "failed", "unsubscribe"}
+#: Of those, the ones with the link's own form, and so with a second button for programs.
+PRESSED = {"interstitial", "cancelled", "failed"}
+SCRIPTED = BUTTONS - {"unsubscribe"}
+
+
+def waiting(pages: Pages, name: str, lang: str = "en", campaign: str = "Spring sale") -> Page:
+    return pages.returns.waiting(name, lang=lang, campaign=campaign, seconds=3, since=1_800_000_000)
+
+
+def stopped(
+    pages: Pages,
+    name: str,
+    lang: str = "en",
+    *,
+    campaign: str = "Spring sale",
+    way: Way = Way.BUTTON,
+    action: str = ACTION,
+    challenge: str = CHALLENGE,
+) -> Page:
+    return pages.returns.stopped(
+        name, lang=lang, campaign=campaign, way=way, action=action, challenge=challenge
+    )
+
+
+def confirmed(
+    pages: Pages, lang: str = "en", amount: int = 4900, campaign: str = "Spring sale"
+) -> Page:
+    return pages.returns.confirmed(lang=lang, campaign=campaign, amount=amount, currency="eur")
+
+
+def returned(pages: Pages, lang: str, campaign: str) -> Iterator[tuple[str, Page]]:
+    yield "confirmed", confirmed(pages, lang, campaign=campaign)
+    yield "finished", pages.returns.finished(lang=lang, campaign=campaign)
+    for name in ("confirming", "pending", "away"):
+        yield name if name != "pending" else "on its way", waiting(pages, name, lang, campaign)
+    for name in ("cancelled", "failed"):
+        yield name, stopped(pages, name, lang, campaign=campaign)
+        yield f"{name}, link", stopped(pages, name, lang, campaign=campaign, way=Way.LINK)
+    yield "failed, closed", stopped(pages, "failed", lang, campaign=campaign, way=Way.CLOSED)
 
 
 def every_page(pages: Pages, campaign: str = "Spring sale") -> Iterator[tuple[str, str, Page]]:
     for lang in LANGUAGES:
         yield "interstitial", lang, interstitial(pages, lang, campaign=campaign)
         yield "busy", lang, busy(pages, lang, campaign=campaign)
+        yield "crowded", lang, busy(pages, lang, campaign=campaign, crowded=True)
+        action = "/unsubscribe/ref"
+        yield "unsubscribe", lang, pages.unsubscribe(lang=lang, action=action, campaign=campaign)
+        for name, page in returned(pages, lang, campaign):
+            yield name, lang, page
         for name in SIMPLE:
             yield name, lang, pages.simple(name, lang=lang, campaign=campaign)
 
@@ -130,6 +185,8 @@ def test_every_page_has_its_status_and_tells_when_to_come_back(pages: Pages) -> 
     expected = {
         "interstitial": (200, None),
         "busy": (503, "5"),
+        "crowded": (503, "5"),
+        "away": (503, "3"),
         "expired": (410, None),
         "revoked": (410, None),
         "ended": (410, None),
@@ -144,8 +201,8 @@ def test_every_page_has_its_status_and_tells_when_to_come_back(pages: Pages) -> 
         "misconfigured": (503, "600"),
         "problem": (500, None),
     }
-    for name, lang, page in every_page(pages):
-        assert (page.status, header(page, "retry-after")) == expected[name], (name, lang)
+    for name, _, page in every_page(pages):
+        assert (page.status, header(page, "retry-after")) == expected.get(name, (200, None)), name
 
 
 def test_every_page_carries_the_headers_of_a_link_route(pages: Pages) -> None:
@@ -188,9 +245,9 @@ def test_the_policy_allows_the_page_its_own_style_and_nothing_foreign(pages: Pag
         assert policy.pop("base-uri") == "'none'"
         assert policy.pop("frame-ancestors") == "'none'"
         assert policy.pop("img-src") == "'self'"
-        has_form = name in {"interstitial", "busy"}
-        assert policy.pop("form-action") == ("'self' https:" if has_form else "'none'")
-        assert policy == ({"script-src": "'self'"} if has_form else {})
+        allowed = "'self' https:" if name in BUTTONS else "'none'"
+        assert policy.pop("form-action") == allowed, name
+        assert policy == ({"script-src": "'self'"} if name in SCRIPTED else {}), name
 
 
 def test_the_form_may_lead_to_the_given_origins_too() -> None:
@@ -387,7 +444,12 @@ CHARGES_NOTHING = {
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_only_the_opening_of_the_page_is_said_to_cost_nothing(pages: Pages, lang: str) -> None:
     """The link may have just been paid, with the webhook still on its way."""
-    for page in (busy(pages, lang), pages.simple("misconfigured", lang=lang)):
+    for page in (
+        busy(pages, lang),
+        busy(pages, lang, crowded=True),
+        pages.simple("misconfigured", lang=lang),
+        pages.simple("subscribed", lang=lang),
+    ):
         assert CHARGES_NOTHING[lang].casefold() in Outline(page).text.casefold()
 
 
@@ -402,10 +464,11 @@ def test_what_is_complete_without_a_payment_speaks_of_none(lang: str) -> None:
     pages = Pages(brand(contact=None))
     said = {
         name: " ".join(tomllib.loads((TEXTS / f"{lang}.toml").read_text())[name].values())
-        for name in ("complete", "already_paid")
+        for name in ("complete", "finished", "already_paid")
     }
     assert PAYING.search(said["already_paid"]), "the words to look for are these"
     assert not PAYING.search(said["complete"])
+    assert not PAYING.search(said["finished"])
     assert 'class="sign done"' in pages.simple("complete", lang=lang).body.decode()
 
 
@@ -414,13 +477,12 @@ def test_the_wait_is_kept_within_reason(pages: Pages, asked: float, sent: str) -
     assert header(busy(pages, retry_after=asked), "retry-after") == sent
 
 
-def test_only_the_two_forms_have_a_script_and_one_button_to_see(pages: Pages) -> None:
+def test_only_the_forms_have_a_script_and_one_button_to_see(pages: Pages) -> None:
     for name, _, page in every_page(pages):
         outline = Outline(page)
-        has_form = name in {"interstitial", "busy"}
-        assert len(outline.all("script")) == has_form
-        assert len(seen_buttons(outline)) == has_form
-        assert len(outline.all("button")) - len(seen_buttons(outline)) == (name == "interstitial")
+        assert len(outline.all("script")) == (name in SCRIPTED), name
+        assert len(seen_buttons(outline)) == (name in BUTTONS), name
+        assert len(outline.all("button")) - len(seen_buttons(outline)) == (name in PRESSED), name
 
 
 def test_nothing_shows_what_is_hidden(pages: Pages) -> None:
@@ -479,7 +541,8 @@ def test_names_are_text_wherever_they_stand() -> None:
     for name, lang, page in every_page(Pages(brand(name=HOSTILE)), campaign=HOSTILE):
         outline = Outline(page)
         assert b"<script>" not in page.body, (name, lang)
-        assert len(outline.all("a")) == 1
+        (contact,) = (a for a in outline.all("a") if a["href"] != "?since=1800000000")
+        assert contact == {"href": "mailto:help@fernhill.example"}
         assert HOSTILE in outline.text, "shown as it was given"
 
 
@@ -514,6 +577,12 @@ def test_only_url_safe_values_enter_the_form(pages: Pages, value: str) -> None:
         busy(pages, action=value)
     with pytest.raises(ValueError, match=r"^challenge: "):
         busy(pages, challenge=value)
+    with pytest.raises(ValueError, match=r"^action: "):
+        stopped(pages, "cancelled", action=value)
+    with pytest.raises(ValueError, match=r"^challenge: "):
+        stopped(pages, "failed", challenge=value)
+    with pytest.raises(ValueError, match=r"^action: "):
+        pages.unsubscribe(lang="en", action=value)
 
 
 def test_an_unknown_page_is_refused_by_name(pages: Pages) -> None:

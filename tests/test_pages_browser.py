@@ -12,6 +12,7 @@ from playwright.sync_api import Page as Tab
 
 from linkgate.pages import SIMPLE, Brand, Page, Pages
 from linkgate.pages.brand import contrast
+from linkgate.pages.returns import Way
 from tests.hosting import Host
 
 BRAND = Brand("Fernhill Books", "#0b7a5b", "/brand/logo", "help@fernhill.example")
@@ -66,13 +67,31 @@ def interstitial(pages: Pages, lang: str = "en", *, campaign: str = "Spring sale
     )
 
 
-def busy(pages: Pages, lang: str = "en", retry_after: float = 5) -> Page:
+def busy(pages: Pages, lang: str = "en", retry_after: float = 5, *, crowded: bool = False) -> Page:
     return pages.busy(
         campaign="Spring sale",
         lang=lang,
         action="/l/token",
         challenge="signed.two",
         retry_after=retry_after,
+        crowded=crowded,
+    )
+
+
+def confirming(lang: str, seconds: int = 3600) -> Page:
+    return Pages(BRAND).returns.waiting(
+        "confirming", lang=lang, campaign="Spring sale", seconds=seconds, since=1_800_000_000
+    )
+
+
+def cancelled(pages: Pages, lang: str = "en") -> Page:
+    return pages.returns.stopped(
+        "cancelled",
+        lang=lang,
+        campaign="Spring sale",
+        way=Way.BUTTON,
+        action="/l/token",
+        challenge="signed.one",
     )
 
 
@@ -80,8 +99,13 @@ def every_page(pages: Pages) -> Iterator[tuple[str, Page]]:
     for lang in LANGUAGES:
         yield f"/interstitial-{lang}", interstitial(pages, lang)
         yield f"/busy-{lang}", busy(pages, lang, retry_after=3600)
-        # Long words and none at all: the other languages lie between these two.
-        for name in SIMPLE if lang in {"de", "ja"} else ():
+    # Long words and none at all: the other languages lie between these two.
+    for lang in ("de", "ja"):
+        yield f"/crowded-{lang}", busy(pages, lang, retry_after=3600, crowded=True)
+        yield f"/cancelled-{lang}", cancelled(pages, lang)
+        yield f"/confirming-{lang}", confirming(lang)
+        yield f"/unsubscribe-{lang}", pages.unsubscribe(lang=lang, action="/unsubscribe/ref")
+        for name in SIMPLE:
             yield f"/{name}-{lang}", pages.simple(name, lang=lang, campaign="Spring sale")
 
 
@@ -148,7 +172,7 @@ def test_looking_at_the_interstitial_sends_nothing(host: Host, tab: Tab) -> None
     assert set(host.gotten) <= {"/l/token", "/static/press.js", "/brand/logo", "/favicon.ico"}
 
 
-@pytest.mark.parametrize("make", [interstitial, busy])
+@pytest.mark.parametrize("make", [interstitial, busy, cancelled])
 def test_a_press_works_without_javascript(host: Host, chromium: Browser, make: Any) -> None:
     page = make(Pages(BRAND))
     host.pages = {"/l/token": page}
@@ -317,6 +341,51 @@ def test_someone_who_comes_back_is_not_sent_on_again(host: Host, tab: Tab) -> No
     tab.clock.run_for(60_000)
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert tab.evaluate("sent") == 0
+
+
+def test_a_long_wait_is_counted_in_minutes_and_then_in_seconds(host: Host, tab: Tab) -> None:
+    host.pages = {"/l/token": busy(Pages(BRAND), "en", retry_after=150, crowded=True)}
+    tab.add_init_script(COUNT)
+    tab.clock.install()
+    tab.goto(f"{host.url}/l/token")
+    count = tab.locator(".count")
+    tab.clock.run_for(1000)
+    expect(count).to_contain_text("in about 3 minutes")
+    tab.clock.run_for(40_000)
+    expect(count).to_contain_text("in about 2 minutes")
+    tab.clock.run_for(30_000)
+    expect(count).to_contain_text(re.compile(r"in about (79|80) seconds"))
+    assert tab.evaluate("sent") == 0
+    # Nobody waits past their turn: the jitter is a second.
+    tab.clock.run_for(81_000)
+    assert tab.evaluate("sent") == 1
+
+
+# The pages that renew themselves
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_confirming_page_renews_itself(host: Host, chromium: Browser, script: bool) -> None:
+    host.pages = {
+        "/return/ref": confirming("en", seconds=1),
+        "/return/ref?since=1800000000": Pages(BRAND).returns.finished(lang="en", campaign="x"),
+    }
+    context = chromium.new_context(java_script_enabled=script)
+    tab = context.new_page()
+    tab.goto(f"{host.url}/return/ref")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Waiting for confirmation")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("All done")
+    context.close()
+
+
+def test_one_can_look_again_by_hand(host: Host, tab: Tab) -> None:
+    host.pages = {
+        "/return/ref": confirming("en"),
+        "/return/ref?since=1800000000": Pages(BRAND).returns.finished(lang="en", campaign="x"),
+    }
+    tab.goto(f"{host.url}/return/ref")
+    tab.get_by_role("link", name="Look again now").click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("All done")
 
 
 # The browser fixture itself

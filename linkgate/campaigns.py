@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from linkgate.destinations import Destination
+from linkgate.destinations import DEFAULT_KIND, Destination
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
 from linkgate.validation import Instant, Model, Slug, WebAddress, validated
@@ -105,13 +105,15 @@ class Campaign(NewCampaign):
 def create(data: Mapping[str, Any], now: datetime) -> Campaign:
     """Return the campaign that `data` describes; raises Invalid with every wrong field."""
     new = validated(NewCampaign, data)
+    _check(new)
     return Campaign(**dict(new), created_at=now, updated_at=now)
 
 
 def change(campaign: Campaign, patch: Mapping[str, Any], now: datetime) -> Campaign:
     """Return `campaign` with `patch` merged in, by RFC 7396.
 
-    So null resets a field, objects merge and lists replace. Raises Invalid with every wrong field.
+    So null resets a field, objects merge and lists replace; but a destination of another kind
+    replaces the old one. Raises Invalid with every wrong field.
     """
     fixed = [
         Problem(name, "can't be changed; make a new campaign instead" if name == "slug" else mend)
@@ -121,7 +123,8 @@ def change(campaign: Campaign, patch: Mapping[str, Any], now: datetime) -> Campa
     if fixed:
         raise Invalid(fixed)
     current = campaign.model_dump(mode="json", exclude=set(_NOT_BY_PATCH))
-    settings = validated(CampaignSettings, _merge(current, patch))
+    settings = validated(CampaignSettings, _merge(_kept(current, patch), patch))
+    _check(settings)
     return _revised(campaign, now, **dict(settings))
 
 
@@ -145,6 +148,24 @@ _NOT_BY_PATCH = {
     "updated_at": "is set by linkgate",
     "revision": "is set by linkgate",
 }
+
+
+def _check(settings: CampaignSettings) -> None:
+    problems = [
+        Problem(f"destination.{found.field}".removesuffix("."), found.message)
+        for found in settings.destination.problems()
+    ]
+    if problems:
+        raise Invalid(problems)
+
+
+def _kept(current: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a patch is merged into: nothing of a destination whose kind it changes."""
+    goal = patch.get("destination")
+    if not isinstance(goal, Mapping) or "kind" not in goal:
+        return current
+    kind = DEFAULT_KIND if goal["kind"] is None else goal["kind"]
+    return current if kind == current["destination"]["kind"] else {**current, "destination": {}}
 
 
 def _revised(campaign: Campaign, now: datetime, **changes: Any) -> Campaign:

@@ -20,7 +20,9 @@ from yarl import URL
 
 import linkgate
 from linkgate import addresses
-from linkgate.errors import LinkgateError
+from linkgate.destinations.base import Unreachable
+
+__all__ = ["Egress", "Reply", "Unreachable", "is_public"]
 
 USER_AGENT = f"linkgate/{linkgate.__version__}"
 #: Of an answer's body; what is beyond isn't read.
@@ -35,14 +37,6 @@ _LOOKUPS = 16
 # Azure's host on every virtual network, with a public address.
 # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _PLATFORM = frozenset({"168.63.129.16"})
-
-
-class Unreachable(LinkgateError):
-    """No answer came; `why` says so in words without the address, which may hold a secret."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class _Forbidden(OSError):
@@ -99,9 +93,9 @@ class Egress:
         except ValueError:
             raise Unreachable("the address can't be read") from None
         if target.scheme != "https" and not (target.scheme == "http" and allow_private):
-            raise Unreachable("the address is not https")
+            raise Unreachable("the address is not https", forbidden=True)
         if not target.host or target.user is not None or target.password is not None:
-            raise Unreachable("the address can't be used")
+            raise Unreachable("the address can't be used", forbidden=True)
         try:
             async with self._session(allow_private).post(
                 target,
@@ -113,7 +107,7 @@ class Egress:
                 text, complete = await _read(answer)
                 return Reply(answer.status, text, answer.headers, complete)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(_why(error, timeout)) from None
+            raise Unreachable(_why(error, timeout), forbidden=_is_forbidden(error)) from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -171,6 +165,12 @@ async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     return bytes(taken[:BODY_BYTES]), complete
 
 
+def _is_forbidden(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, _Forbidden
+    )
+
+
 def _why(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} seconds"
@@ -181,7 +181,7 @@ def _why(error: Exception, timeout: float) -> str:
     if isinstance(error, aiohttp.ClientSSLError):
         return "no TLS connection could be made"
     if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, _Forbidden):
+        if _is_forbidden(error):
             return "the address is in a private network, which isn't allowed"
         return "no connection could be made"
     if isinstance(error, aiohttp.InvalidURL):

@@ -14,6 +14,7 @@ from linkgate.bench import Bench
 from linkgate.config import Config
 from linkgate.destinations import Means, registry
 from linkgate.detection import warm
+from linkgate.egress import Egress
 from linkgate.issuing import Desk
 from linkgate.judging import Judge
 from linkgate.minting import Mint
@@ -47,6 +48,7 @@ class Gateway:
     mint: Mint
     reconsidering: Reconsidering
     stripe: StripeAPI
+    egress: Egress
 
     @classmethod
     async def open(cls, config: Config, clock: Clock = time.time) -> Self:
@@ -65,13 +67,15 @@ class Gateway:
             timeout_s=config.stripe.timeout_seconds,
             version=config.stripe.api_version or API_VERSION,
         )
+        egress = Egress()
         wait = config.stripe.person_deadline_seconds
         means = Means(
             stripe=stripe,
-            outside=_Nowhere(),
+            outside=egress,
             keyring=keyring,
             public_url=config.server.public_url,
             wait_seconds=wait,
+            allow_private=config.destinations.allow_private_networks,
         )
         mint = Mint(store, registry(means), _Free(), _Unwatched(), wait_seconds=wait)
         pages = Pages(_brand(config), form_origins=_form_origins(config))
@@ -110,6 +114,7 @@ class Gateway:
             mint=mint,
             reconsidering=reconsidering,
             stripe=stripe,
+            egress=egress,
         )
 
     async def close(self) -> None:
@@ -117,6 +122,7 @@ class Gateway:
         await self.reconsidering.stop()
         await self.mint.drain()
         await self.stripe.close()
+        await self.egress.close()
         await self.store.close()
 
 
@@ -146,7 +152,3 @@ class _Go:
 
 class _Unwatched:
     async def attempt(self, link_id: str) -> None: ...
-
-
-class _Nowhere:
-    async def post(self, url, body, headers, *, allow_private, timeout): ...

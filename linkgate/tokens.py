@@ -64,6 +64,9 @@ class Purpose(StrEnum):
     SOURCE = "linkgate.source.v1"
     #: Names of people who want no reminders.
     SUPPRESSED = "linkgate.suppressed.v1"
+    #: The secrets of a campaign that its target or its service shares; see `proofs`.
+    PROOF = "linkgate.proof.v1"
+    CALLBACK = "linkgate.callback.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,16 @@ class Keyring:
         signer = self._signers[purpose]
         keyed = (signer.algorithm.get_signature(key, text.encode()) for key in signer.secret_keys)
         return tuple(base64_encode(name)[:22].decode("ascii") for name in keyed)[::-1]
+
+    def secrets(self, purpose: Purpose, text: str) -> tuple[bytes, ...]:
+        """Return a secret of 32 bytes for `text` under each key, the oldest key's first.
+
+        It may be told to others: nothing about the keys or about other secrets follows from it.
+        """
+        signer = self._signers[purpose]
+        return tuple(
+            signer.algorithm.get_signature(key, text.encode()) for key in signer.secret_keys
+        )
 
     def verify(self, purpose: Purpose, signed: str) -> bytes:
         """Return the payload of `signed`; raises BadSignature if no key made it for `purpose`."""

@@ -209,6 +209,16 @@ class Links(Section):
     )
 
 
+class Destinations(Section):
+    """Where campaigns may lead."""
+
+    allow_private_networks: Annotated[bool, About("true or false")] = Field(
+        default=False,
+        description="Whether callbacks may go to this machine and to private networks, and by plain "
+        "http. Whoever may change campaigns can then reach what only this machine can.",
+    )
+
+
 class Brand(Section):
     """What people see of you on linkgate's pages."""
 
@@ -266,6 +276,7 @@ class Config(BaseModel):
     store: Store
     stripe: Stripe
     links: Links
+    destinations: Destinations
     brand: Brand
     mail: Mail
     detection: Detection

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union
 
 from pydantic import Discriminator, Tag
 
-from linkgate.destinations import checkout, portal
+from linkgate.destinations import callback, checkout, portal, url
 from linkgate.destinations.base import DestinationSettings, InTurn, Kind, Means, PerVisit
 
 __all__ = ["KINDS", "Destination", "DestinationSettings", "InTurn", "Means", "PerVisit", "registry"]
 
-KINDS: Final[tuple[Kind, ...]] = (checkout.KIND, portal.KIND)
+KINDS: Final[tuple[Kind, ...]] = (checkout.KIND, portal.KIND, url.KIND, callback.KIND)
 
 #: What a destination is taken for that doesn't say its kind.
 DEFAULT_KIND: Final = checkout.KIND.name

@@ -5,12 +5,13 @@ handed in, so that campaigns can be checked where there is neither.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
+from linkgate.errors import LinkgateError, Problem
 from linkgate.payments import Session
-from linkgate.tokens import Keyring, Link
+from linkgate.tokens import Keyring, Link, Purpose
 from linkgate.validation import Model
 
 if TYPE_CHECKING:
@@ -29,8 +30,17 @@ class Gone(Exception):
     """Stripe knows nothing of this object: a session that is gone can't be paid."""
 
 
-class Unreachable(Exception):
-    """An address outside did not answer properly; the message says how, without secrets."""
+class Unreachable(LinkgateError):
+    """An address outside did not answer.
+
+    `why` says so in words without the address, which may hold a secret; `forbidden`, that it is one
+    that must not be asked at all.
+    """
+
+    def __init__(self, why: str, *, forbidden: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.forbidden = forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,16 @@ class DestinationSettings(Model):
     default_payments: ClassVar[int | None] = None
     #: Whether it takes money: its pages speak of a checkout.
     is_checkout: ClassVar[bool] = False
+    #: What the secret is for that the campaign shares with its target, if it does; see `proofs`.
+    secret_purpose: ClassVar[Purpose | None] = None
+
+    def problems(self) -> Iterable[Problem]:
+        """Yield what the destination is certain to refuse, by field; the fields themselves fit.
+
+        Asked when people write a campaign, not when a stored one is read: a rule that is added
+        later must not make a campaign unreadable.
+        """
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +172,8 @@ class InTurn(Protocol):
 class PerVisit(Protocol):
     """A destination that is reached afresh by every visit, and where nothing stays open."""
 
-    async def lead(self, going: Going, deadline: Deadline) -> str:
-        """Return the address to send the person to.
+    async def lead(self, going: Going, deadline: Deadline) -> str | Instead:
+        """Return the address to send the person to, or what they are shown instead.
 
         Raises DestinationBusy or DestinationMisconfigured.
         """

@@ -39,7 +39,8 @@ class Door:
 
 
 @pytest.fixture
-async def door(connection: Connection) -> Door:
+async def anywhere(connection: Connection) -> Door:
+    """A door on each kind of store."""
     return Door(connection)
 
 
@@ -53,27 +54,32 @@ async def four(valkey_url: str) -> AsyncIterator[list[Connection]]:
         await connection.close()
 
 
+@pytest.fixture
+async def door(four: list[Connection]) -> Door:
+    return Door(four[0])
+
+
 async def test_below_the_rate_everyone_goes_at_once(door: Door) -> None:
     for n in range(30):
         assert await door.ask(f"lnk_{n}") == [Turn(True, 0.0)]
         door.pass_time(0.1)
 
 
-async def test_moments_are_one_interval_apart(door: Door) -> None:
+async def test_moments_are_one_interval_apart(anywhere: Door) -> None:
     # Also after a long rest: saved calls would come on top of the next second's.
-    door.pass_time(3600)
-    turns = await door.crowd(21)
+    anywhere.pass_time(3600)
+    turns = await anywhere.crowd(21)
     assert [turn.wait for turn in turns] == [n / 10 for n in range(21)]
     assert all(turn.go for turn in turns)
 
 
-async def test_whoever_is_not_that_patient_gets_a_place(door: Door) -> None:
-    turns = (await door.crowd(26))[21:]
+async def test_whoever_is_not_that_patient_gets_a_place(anywhere: Door) -> None:
+    turns = (await anywhere.crowd(26))[21:]
     assert [turn.go for turn in turns] == [False] * 5
     assert [turn.left for turn in turns] == pytest.approx([2.1, 2.2, 2.3, 2.4, 2.5])
     # A moment early each, and never at once.
     assert [turn.wait for turn in turns] == [1.0] * 5
-    assert await door.budget.waiting() == 5
+    assert await anywhere.budget.waiting() == 5
 
 
 async def test_a_place_is_the_same_however_often_one_asks(door: Door) -> None:
@@ -88,10 +94,10 @@ async def test_a_place_is_the_same_however_often_one_asks(door: Door) -> None:
     assert (await door.ask("early59"))[0].left < (await door.ask("late"))[0].left
 
 
-async def test_whoever_comes_back_goes_before_newcomers(door: Door) -> None:
-    turns = await door.crowd(121)
-    door.pass_time(turns[21].wait + 1)
-    [newcomer, old] = await door.ask("new", "early21")
+async def test_whoever_comes_back_goes_before_newcomers(anywhere: Door) -> None:
+    turns = await anywhere.crowd(121)
+    anywhere.pass_time(turns[21].wait + 1)
+    [newcomer, old] = await anywhere.ask("new", "early21")
     assert old.go
     assert not newcomer.go
     assert newcomer.left > turns[120].left - 2
@@ -111,9 +117,9 @@ async def test_whoever_comes_late_goes_at_once(door: Door) -> None:
 async def test_those_who_stay_away_hold_up_nobody(door: Door) -> None:
     turns = await door.crowd(221)
     assert turns[220].left == pytest.approx(22.0)
-    # All but the last stay away: the line is idle, and it goes early.
-    door.pass_time(8)
-    assert (await door.ask("early220"))[0] == Turn(True, 0.0)
+    # All but the last stay away: the line is idle, and it goes early. A newcomer waits a little.
+    door.pass_time(2.5)
+    assert [turn.go for turn in await door.ask("new", "early220")] == [False, True]
 
 
 async def test_a_newcomer_passes_a_line_that_nobody_uses_for_a_second(door: Door) -> None:
@@ -126,12 +132,12 @@ async def test_a_newcomer_passes_a_line_that_nobody_uses_for_a_second(door: Door
 
 
 async def test_whoever_has_long_to_wait_is_asked_to_look_in_half_way(door: Door) -> None:
-    turns = await door.crowd(1221)
-    [last] = turns[-1:]
-    assert last.left == pytest.approx(122.0)
-    assert last.wait == pytest.approx(60.0)
-    near = next(turn for turn in turns if turn.left > 2 * LOOK_IN_SECONDS - 10)
-    assert near.wait == pytest.approx(LOOK_IN_SECONDS)
+    turns = await door.crowd(722)
+    assert turns[721].left == pytest.approx(72.1)
+    assert turns[721].wait == pytest.approx(35.05)
+    assert turns[521].left == pytest.approx(52.1)
+    assert turns[521].wait == LOOK_IN_SECONDS
+    assert turns[300].wait == pytest.approx(28.0)
 
 
 async def test_a_used_turn_is_good_once_more_within_a_minute(door: Door) -> None:
@@ -144,30 +150,29 @@ async def test_a_used_turn_is_good_once_more_within_a_minute(door: Door) -> None
     assert [turn.go for turn in await door.ask("early70", "newest")] == [True, False]
 
 
-async def test_a_used_turn_is_not_kept_by_asking(connection: Connection) -> None:
-    door = Door(connection)
+async def test_a_used_turn_is_not_kept_by_asking(door: Door) -> None:
     key = keys.budget_place("door", "lnk_1")
     await door.ask("lnk_1")
-    await connection.client.expire(key, 5)
+    await door.connection.client.expire(key, 5)
     door.pass_time(1)
     assert (await door.ask("lnk_1"))[0].go
-    assert await connection.client.ttl(key) <= 5
+    assert await door.connection.client.ttl(key) <= 5
 
 
-async def test_places_expire_and_those_who_went_leave_the_line(door: Door) -> None:
-    await door.crowd(23)
-    found = await door.keys()
+async def test_places_expire_and_those_who_went_leave_the_line(anywhere: Door) -> None:
+    await anywhere.crowd(23)
+    found = await anywhere.keys()
     assert keys.budget_place("door", "early22") in found
     for key in found:
-        assert 0 < await door.connection.client.ttl(key) <= 2 * PLACE_SECONDS
-    door.pass_time(1.5)
-    await door.ask("early21", "early22")
-    assert await door.budget.waiting() == 0
+        assert 0 < await anywhere.connection.client.ttl(key) <= 2 * PLACE_SECONDS
+    anywhere.pass_time(1.5)
+    await anywhere.ask("early21", "early22")
+    assert await anywhere.budget.waiting() == 0
 
 
 async def test_only_those_who_are_expected_count(door: Door) -> None:
-    await door.crowd(500)
-    assert await door.budget.waiting() == 479
+    await door.crowd(300)
+    assert await door.budget.waiting() == 279
     door.pass_time(60 + GRACE_SECONDS)
     for _ in range(3):  # some at a time
         await door.ask("new")
@@ -191,10 +196,20 @@ async def test_another_servers_clock_locks_nobody_out(door: Door, jump: float) -
         assert turn.go
 
 
-async def test_budgets_of_other_names_are_others(connection: Connection) -> None:
+async def test_a_place_in_the_future_is_not_behind_all_who_come(door: Door) -> None:
+    await door.crowd(60)
+    door.pass_time(-7200)
+    await door.crowd(60, "new")
+    [old] = await door.ask("early50")
+    newer = await door.crowd(60, "newer")
+    assert old.left < newer[0].left
+    assert (await door.ask("early50"))[0].left == old.left
+
+
+async def test_budgets_of_other_names_are_others(four: list[Connection]) -> None:
     now = Now()
     for name in ("one", "two"):
-        assert await Budget(connection, name, 1, clock=now).turn("lnk_1", 0) == Turn(True, 0.0)
+        assert await Budget(four[0], name, 1, clock=now).turn("lnk_1", 0) == Turn(True, 0.0)
 
 
 @pytest.mark.parametrize("lost", [0.0, 0.5])
@@ -211,13 +226,13 @@ async def test_a_crowd_goes_in_turn_and_never_above_the_rate(
     through = max(crowd.went.values()) / SECOND
     if lost:
         # Without those who stay away the line could be through in 20 s; with all of them, in 40.
-        assert through < 30
+        assert through < 35
     else:
         assert through < 41
         assert crowd.overtaken < 1.0
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 async def test_no_second_ever_holds_more_than_the_rate(four: list[Connection], seed: int) -> None:
     chance, now = random.Random(seed), Now()
     rate = chance.choice([0.4, 1, 3, 7.5, 30])

@@ -15,7 +15,9 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from linkgate.sandbox import settle
+from linkgate.sandbox.deeds import Deed, charge_of, perform
 from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.handling import Handling, HandlingBook
 from linkgate.sandbox.money import written
 from linkgate.sandbox.portal_pages import PortalPages
 from linkgate.sandbox.world import Object, World
@@ -37,8 +39,9 @@ SHOWN = 50
 class Pages:
     """The handlers under /c, and what they share with the portal's under /p."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, book: HandlingBook) -> None:
         self._world = world
+        self._book = book
         self._templates = Environment(
             loader=PackageLoader("linkgate.sandbox"), autoescape=True, trim_blocks=True
         )
@@ -64,7 +67,9 @@ class Pages:
             session_id: FromPath[str], action: FromPath[str], request: Request[Any, Any, Any]
         ) -> Response[Any]:
             form = await request.form()
-            return self._act(session_id, action, str(form.get("email") or "") or None)
+            fate = FATES.get(str(form.get("webhooks") or ""))
+            with self._book.just_now(fate):
+                return self._act(session_id, action, str(form.get("email") or "") or None)
 
         @get("/c/recover/{token:str}", sync_to_thread=False)
         def recover(token: FromPath[str]) -> Response[Any]:
@@ -121,6 +126,28 @@ class Pages:
             "pending": settle.awaits_money(self._world, session),
             "recovery_url": recovery.get("url"),
             "success_url": _success_url(session),
+            **self._later(session),
+        }
+
+    def _later(self, session: Object) -> dict[str, Any]:
+        """What can still become of the money, and of the subscription."""
+        subscription = self._world.get("subscription", session["subscription"] or "")
+        try:
+            charge = charge_of(self._world, session)
+        except ApiError:
+            charge = None
+        disputes = [
+            each
+            for each in self._world.every("dispute")
+            if charge is not None and each["charge"] == charge["id"]
+        ]
+        return {
+            "refundable": charge is not None and not charge["refunded"] and not disputes,
+            "given_back": charge
+            and charge["amount_refunded"]
+            and written(charge["amount_refunded"], charge["currency"]),
+            "dispute": disputes[0]["status"].replace("_", " ") if disputes else None,
+            "subscription": subscription and subscription["status"].replace("_", " "),
         }
 
     def _act(self, session_id: str, action: str, email: str | None) -> Response[Any]:
@@ -136,18 +163,25 @@ class Pages:
                 step = settle.pay if action == "pay" else settle.pay_later
                 step(self._world, session, email)
                 return Redirect(_success_url(session), status_code=303, headers=dict(HEADERS))
-            if action in STEPS:
-                STEPS[action](self._world, session)
+            if action in OFFERED:
+                perform(self._world, session_id, action, Deed())
         except ApiError:
             # Paid, settled or expired in another tab: its page says how things stand.
             return back
         return back
 
 
-STEPS: dict[str, Any] = {
-    "fail": settle.decline,
-    "settle": settle.settle,
-    "fail-async": settle.fail_async,
+# What the page offers beside paying; every other deed is a control's.
+OFFERED = (
+    *("fail", "settle", "fail-async", "expire"),
+    *("refund", "dispute", "win-dispute", "lose-dispute"),
+    *("renew", "fail-renewal", "catch-up", "cancel"),
+)
+# What may become of the events that a button brings about.
+FATES: Mapping[str, Handling] = {
+    "lost": Handling("lose"),
+    "doubled": Handling("double"),
+    "late": Handling("delay"),
 }
 
 

@@ -92,7 +92,8 @@ async def test_a_used_page_offers_no_payment(live: Live) -> None:
     await press(live, session, "pay")
     _, text, _ = await read(live, session.url)
     assert "complete and paid" in text
-    assert "<form" not in text
+    assert '/pay"' not in text
+    assert "Pay later" not in text
     assert await press(live, session, "pay") == (303, f"/c/pay/{session.id}")
     assert live.sandbox.world.created["payment_intent"] == 1
 
@@ -199,3 +200,59 @@ async def test_the_overview_shows_sessions_and_deliveries_to_who_has_the_key(liv
         "payment_intent.processing",
     ):
         assert words in text
+
+
+async def test_what_comes_later_is_offered_while_it_can_come(live: Live) -> None:
+    session = await live.session()
+    await press(live, session, "refund")
+    assert (await live.sessions.retrieve_async(session.id)).status == "open"
+    await press(live, session, "pay")
+    text = (await read(live, session.url))[1]
+    assert "Refund" in text
+    assert "End the subscription" not in text
+    await press(live, session, "dispute")
+    text = (await read(live, session.url))[1]
+    assert "Refund" not in text
+    assert "Lose the dispute" in text
+    await press(live, session, "lose-dispute")
+    text = (await read(live, session.url))[1]
+    assert "What may happen later" not in text
+    assert "<dd>lost</dd>" in text
+
+
+async def test_a_subscription_lives_on_its_sessions_page(live: Live) -> None:
+    session = await live.session(
+        mode="subscription", line_items=[{"price": "price_demo_monthly", "quantity": 1}]
+    )
+    for button, shown in (
+        ("pay", "active"),
+        ("fail-renewal", "past due"),
+        ("catch-up", "active"),
+        ("renew", "active"),
+        ("cancel", "canceled"),
+    ):
+        await press(live, session, button)
+        assert f"<dd>{shown}</dd>" in (await read(live, session.url))[1], button
+
+
+async def test_a_person_lets_a_session_expire(live: Live) -> None:
+    session = await live.session()
+    await press(live, session, "expire")
+    assert "This session has expired" in (await read(live, session.url))[1]
+
+
+async def test_a_button_says_what_becomes_of_its_webhooks(live: Live, receiver: Receiver) -> None:
+    lost, doubled = await live.session(), await live.session()
+    await press(live, lost, "pay", webhooks="lost")
+    await press(live, doubled, "pay", webhooks="doubled")
+    await live.sandbox.courier.settled()
+    assert sorted(receiver.kinds) == [
+        "checkout.session.completed",
+        "checkout.session.completed",
+        "payment_intent.succeeded",
+        "payment_intent.succeeded",
+    ]
+    assert {event["data"]["object"]["id"] for event in receiver.events} == {
+        doubled.id,
+        (await live.sessions.retrieve_async(doubled.id)).payment_intent,
+    }

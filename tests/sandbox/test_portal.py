@@ -134,7 +134,7 @@ UPDATE = {"type": "subscription_update_confirm"}
             {
                 "flow_data": {
                     "type": "customer_update",
-                    "subscription_cancel": {"subscription": "s"},
+                    "subscription_pause": {"subscription": "s"},
                 }
             },
             "flow_data[subscription_pause]",

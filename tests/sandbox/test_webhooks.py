@@ -175,3 +175,122 @@ async def test_what_happens_before_the_start_is_delivered_after_it(
 def test_the_sandbox_takes_no_live_key() -> None:
     with pytest.raises(ValueError, match="sk_test_"):
         Sandbox("http://pay.example.com", "sk_live_123")
+
+
+async def test_a_lost_event_is_never_delivered_and_still_listed(
+    live: Live, receiver: Receiver
+) -> None:
+    status, _ = await live.control("webhooks/lose", {"kind": "payment_intent.*", "events": 1})
+    assert status == 201
+    await completed(live)
+    assert receiver.kinds == ["checkout.session.completed"]
+    (lost,) = (await live.client.v1.events.list_async({"delivery_success": False})).data
+    assert lost.type == "payment_intent.succeeded"
+    assert "lost" in str(live.sandbox.courier.log[0].error)
+    await completed(live)
+    assert receiver.kinds.count("payment_intent.succeeded") == 1
+
+
+async def test_a_doubled_event_comes_at_once_and_the_next_only_once(
+    live: Live, receiver: Receiver
+) -> None:
+    await live.control("webhooks/double", {"copies": 50})
+    for _ in range(2):
+        await live.client.v1.customers.create_async({})
+    await live.sandbox.courier.settled()
+    first, second = [event["id"] for event in await live.events()][::-1]
+    ids = [event["id"] for event in receiver.events]
+    assert (ids.count(first), ids.count(second)) == (50, 1)
+    assert len({body for _, body in receiver.got}) == 2
+
+
+async def test_a_late_event_is_overtaken(live: Live, receiver: Receiver) -> None:
+    await live.control("webhooks/delay", {"seconds": 0.1, "kind": "payment_intent.succeeded"})
+    await completed(live)
+    assert receiver.kinds == ["checkout.session.completed", "payment_intent.succeeded"]
+
+
+async def test_what_was_ordered_of_webhooks_can_be_cleared(live: Live, receiver: Receiver) -> None:
+    await live.control("webhooks/lose", {"events": None})
+    state = (await live.control("state", method="GET"))[1]
+    assert [order["fate"] for order in state["webhooks"]] == ["lose"]
+    await live.control("webhooks", method="DELETE")
+    await live.client.v1.customers.create_async({})
+    await live.sandbox.courier.settled()
+    assert receiver.kinds == ["customer.created"]
+
+
+@pytest.mark.parametrize(
+    ("fate", "body"), [("eat", {}), ("lose", {"events": 0}), ("lose", {"type": "x"})]
+)
+async def test_a_wrong_order_of_webhooks_is_refused(live: Live, fate: str, body: Any) -> None:
+    assert (await live.control(f"webhooks/{fate}", body))[0] in (400, 404)
+
+
+async def test_a_resent_event_passes_by_all_orders(live: Live, receiver: Receiver) -> None:
+    await live.control("webhooks/lose", {"events": None})
+    await live.client.v1.customers.create_async({})
+    _, told = await live.control("events/last/resend?copies=3")
+    await live.sandbox.courier.settled()
+    assert told["copies"] == 3
+    assert receiver.kinds == ["customer.created"] * 3
+
+
+async def test_an_endpoint_is_changed_and_deleted(live: Live, receiver: Receiver) -> None:
+    endpoints = live.client.v1.webhook_endpoints
+    made = await endpoints.create_async(
+        {
+            "url": receiver.url,
+            "enabled_events": ["customer.created"],
+            "metadata": {"a": "1"},
+            "api_version": "2022-11-15",
+        }
+    )
+    changed = await endpoints.update_async(
+        made.id, {"enabled_events": ["invoice.paid"], "metadata": {"b": "2"}, "description": "d"}
+    )
+    assert changed.enabled_events == ["invoice.paid"]
+    assert changed.metadata.to_dict() == {"a": "1", "b": "2"}
+    assert (changed.api_version, changed.url) == ("2022-11-15", receiver.url)
+    assert "secret" not in changed.to_dict()
+    assert (await endpoints.update_async(made.id, {"disabled": True})).status == "disabled"
+    assert (await endpoints.delete_async(made.id)).deleted
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        await endpoints.retrieve_async(made.id)
+    assert caught.value.http_status == 404
+    with pytest.raises(stripe.InvalidRequestError):
+        await endpoints.update_async("we_none", {"enabled_events": ["x.y"]})  # type: ignore[list-item]
+
+
+async def test_each_endpoint_gets_events_in_its_own_version(live: Live, receiver: Receiver) -> None:
+    await live.client.v1.webhook_endpoints.create_async(
+        {"url": receiver.url, "enabled_events": ["invoice.paid"], "api_version": "2022-11-15"}
+    )
+    session = await live.session(
+        mode="subscription", line_items=[{"price": "price_demo_monthly", "quantity": 1}]
+    )
+    await live.do(session.id, "pay")
+    await live.sandbox.courier.settled()
+    invoices = [event for event in receiver.events if event["type"] == "invoice.paid"]
+    shapes = {event["api_version"]: "parent" in event["data"]["object"] for event in invoices}
+    assert shapes == {"2022-11-15": False, stripe.api_version: True}
+
+
+async def test_events_are_paged_between_times_and_for_thirty_days(live: Live, clock: Clock) -> None:
+    start = int(clock())
+    for _ in range(5):
+        await live.client.v1.customers.create_async({})
+        clock.at += 10
+    events = live.client.v1.events
+    params: Any = {"created": {"gt": start, "lte": start + 30}, "limit": 2}
+    first = await events.list_async(params)
+    assert first.has_more
+    rest = await events.list_async({**params, "starting_after": first.data[-1].id})
+    assert [event.created - start for event in (*first.data, *rest.data)] == [30, 20, 10]
+    newest = (await events.list_async({"limit": 1})).data[0]
+    outside = await events.list_async({**params, "starting_after": newest.id})
+    assert outside.data[0].id == first.data[0].id
+    with pytest.raises(stripe.InvalidRequestError, match="20 types"):
+        await events.list_async({"types": ["a"] * 21})
+    clock.at += 30 * 86_400
+    assert (await events.list_async()).data == []

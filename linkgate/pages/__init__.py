@@ -220,7 +220,7 @@ class Pages:
         renderer = self._renderer
         language = renderer.speaking(lang)
         words = {
-            "sign": "note",
+            "sign": "mail",
             "heading": language.say("unsubscribe", "heading"),
             "lead": renderer.say(language, "unsubscribe", "lead"),
             "next": "",

@@ -1,25 +1,74 @@
-"""Payments: what Stripe's events and answers say of a link's money, and what follows from it."""
+"""Payments: what Stripe's events and answers say of a link's money, and what follows from it.
 
-from linkgate.payments.events import EVENTS, Event, read_event
-from linkgate.payments.sessions import (
-    DONE,
+`read_event` and `read_object` make values of Stripe's JSON, `hear` joins them into the link's
+`Ledger` in any order and any number of times, and the rest is derived from the ledger: where a
+session and the link stand, whether the person has access, and what changed. docs/payments.md
+explains the rules.
+"""
+
+from linkgate.payments.changes import Change, changes
+from linkgate.payments.events import EVENTS, Event, link_of, read_event
+from linkgate.payments.ledger import Known, Ledger, hear, refs_of
+from linkgate.payments.objects import (
+    Dispute,
+    DisputeState,
+    Invoice,
+    InvoiceState,
+    Other,
+    Payment,
+    PaymentState,
+    Setup,
+    SetupState,
+    Subscription,
+    SubscriptionState,
+    dump_other,
+    load_other,
+)
+from linkgate.payments.reading import read_object
+from linkgate.payments.sessions import DONE, Session, SessionState, advance, read_session
+from linkgate.payments.standing import (
     LinkState,
-    Session,
-    SessionState,
-    advance,
+    Standing,
+    has_access,
     link_state,
-    read_session,
+    payments_made,
+    session_standing,
 )
 
 __all__ = [
     "DONE",
     "EVENTS",
+    "Change",
+    "Dispute",
+    "DisputeState",
     "Event",
+    "Invoice",
+    "InvoiceState",
+    "Known",
+    "Ledger",
     "LinkState",
+    "Other",
+    "Payment",
+    "PaymentState",
     "Session",
     "SessionState",
+    "Setup",
+    "SetupState",
+    "Standing",
+    "Subscription",
+    "SubscriptionState",
     "advance",
+    "changes",
+    "dump_other",
+    "has_access",
+    "hear",
+    "link_of",
     "link_state",
+    "load_other",
+    "payments_made",
     "read_event",
+    "read_object",
     "read_session",
+    "refs_of",
+    "session_standing",
 ]

@@ -22,11 +22,13 @@ SESSION = Session("cs_1", "https://pay/1", S.OPEN, 1, 1000, 3000, 500, "eur")
 def event(kind: str, status: str, payment_status: str, **metadata: str) -> dict[str, Any]:
     return {
         "id": "evt_1",
+        "object": "event",
         "type": f"checkout.session.{kind}",
         "created": 1100,
         "data": {
             "object": {
                 "id": "cs_1",
+                "object": "checkout.session",
                 "url": None,
                 "status": status,
                 "payment_status": payment_status,
@@ -60,12 +62,18 @@ def test_an_event_says_where_its_session_stands(
 ) -> None:
     read = read_event(event(kind, status, payment_status, **OURS))
     assert read
+    assert read.session
     assert (read.link, read.campaign, read.session.state) == (LINK, "spring", state)
     assert read.session.attempt == 2
 
 
-def test_events_that_are_not_about_links_are_nothing() -> None:
-    assert read_event(event("completed", "complete", "paid")) is None
+def test_what_says_nothing_of_a_link_says_so() -> None:
+    read = read_event(event("completed", "complete", "paid"))
+    assert read
+    assert (read.link, read.campaign, read.refs) == (None, None, ("cs_1",))
+
+
+def test_other_types_of_events_are_nothing() -> None:
     assert read_event({**event("completed", "complete", "paid", **OURS), "type": "x.y"}) is None
 
 

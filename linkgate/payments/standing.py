@@ -1,0 +1,167 @@
+"""Where a session and a link stand, and whether the person may have what was paid for."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from linkgate.payments.ledger import Ledger
+from linkgate.payments.objects import DisputeState, InvoiceState, PaymentState, SubscriptionState
+from linkgate.payments.purchases import STARTED, Purchase, purchase, purchases
+from linkgate.payments.sessions import DONE, Session, SessionState
+
+
+class Standing(StrEnum):
+    """Where a session stands with all that came of it, the strongest first.
+
+    From `active` to `canceled` it is the subscription's state in Stripe's words.
+    """
+
+    #: A charge is being disputed, or the dispute is lost.
+    DISPUTED = "disputed"
+    REFUNDED = "refunded"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    ACTIVE = "active"
+    TRIALING = "trialing"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+    PAID = "paid"
+    COMPLETE = "complete"
+    PENDING = "pending"
+    OPEN = "open"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class LinkState(StrEnum):
+    """Where a link stands; the strongest thing that is true of it."""
+
+    ISSUED = "issued"
+    VISITED = "visited"
+    OPEN = "open"
+    FAILED = "failed"
+    PENDING = "pending"
+    COMPLETE = "complete"
+    PAID = "paid"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+# What a link with several sessions is called by: what is going on before what is over.
+_LASTING = (
+    Standing.DISPUTED,
+    Standing.PARTIALLY_REFUNDED,
+    Standing.REFUNDED,
+    Standing.ACTIVE,
+    Standing.TRIALING,
+    Standing.PAST_DUE,
+    Standing.UNPAID,
+    Standing.PAUSED,
+    Standing.PAID,
+    Standing.COMPLETE,
+    Standing.PENDING,
+    Standing.CANCELED,
+)
+_KEPT = (Standing.PAID, Standing.ACTIVE, Standing.PAST_DUE)
+_LIVE = (SubscriptionState.TRIALING, SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE)
+
+
+def session_standing(ledger: Ledger, session: Session) -> Standing:
+    """Return where a session of the ledger stands, by the strongest that is true of it."""
+    return _standing(purchase(ledger, session))
+
+
+def link_state(
+    known: Ledger | Iterable[Session],
+    *,
+    visited: bool,
+    revoked: bool,
+    expired: bool,
+    now: float,
+) -> LinkState:
+    """Return where a link stands. What was paid outlasts revocation and expiry."""
+    ledger = known if isinstance(known, Ledger) else Ledger.of(known)
+    standings = {_at(one, now) for one in purchases(ledger)}
+    if Standing.REFUNDED in standings and not standings.isdisjoint(_KEPT):
+        standings.add(Standing.PARTIALLY_REFUNDED)
+    for standing in _LASTING:
+        if standing in standings:
+            return LinkState(standing.value)
+    if revoked:
+        return LinkState.REVOKED
+    if expired:
+        return LinkState.EXPIRED
+    for standing in (Standing.OPEN, Standing.FAILED):
+        if standing in standings:
+            return LinkState(standing.value)
+    return LinkState.VISITED if visited else LinkState.ISSUED
+
+
+def has_access(ledger: Ledger) -> bool:
+    """Return whether the person may have what the link is for.
+
+    A subscription gives it while Stripe calls it trialing, active or past_due: past_due is
+    Stripe's time for trying again, and ends in active, unpaid or canceled. It doesn't if it was
+    never paid at all. A payment gives it unless all of it was given back or its dispute is lost;
+    while a dispute is open nobody knows yet who is right. What is complete with nothing to pay
+    gives it, what is pending doesn't.
+    """
+    return any(map(gives_access, purchases(ledger)))
+
+
+def gives_access(found: Purchase) -> bool:
+    """Return whether one purchase does; see `has_access`."""
+    subscription = found.subscription
+    if subscription and subscription.state is not SubscriptionState.INCOMPLETE:
+        # An asynchronous first payment that failed leaves a subscription past_due.
+        paid = any(invoice.state is InvoiceState.PAID for invoice in found.invoices)
+        return subscription.state in _LIVE and (paid or found.state is not SessionState.FAILED)
+    taken_back = any(dispute.state is DisputeState.LOST for dispute in found.disputes)
+    if taken_back or _standing(found) is Standing.REFUNDED:
+        return False
+    return found.state in (SessionState.PAID, SessionState.COMPLETE)
+
+
+def payments_made(ledger: Ledger) -> int:
+    """Return how many checkouts of a link are done, to be held against its `max_payments`.
+
+    A payment on its way counts, and so does one whose session has not told yet. What was refunded
+    or canceled since does: giving money back is no invitation to pay again.
+    """
+    return sum(found.state in DONE for found in purchases(ledger))
+
+
+def _standing(found: Purchase) -> Standing:
+    if any(one.state in (DisputeState.OPEN, DisputeState.LOST) for one in found.disputes):
+        return Standing.DISPUTED
+    if given_back := sum(payment.refunded for payment in found.charged):
+        return Standing.REFUNDED if given_back >= _taken(found) else Standing.PARTIALLY_REFUNDED
+    if found.subscription and found.subscription.state in STARTED:
+        return Standing(found.subscription.state.value)
+    return Standing(found.state.value)
+
+
+def _taken(found: Purchase) -> int:
+    # A subscription's invoices may be known without the payment intents that paid them.
+    charged = [one for one in found.charged if one.state is PaymentState.SUCCEEDED]
+    paid = [one for one in found.invoices if one.state is InvoiceState.PAID]
+    return max(
+        sum(one.refunded if one.fully_refunded else one.amount or 0 for one in charged),
+        sum(one.amount or 0 for one in paid),
+    )
+
+
+def _at(found: Purchase, now: float) -> Standing:
+    standing = _standing(found)
+    # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
+    ran_out = found.session is not None and now >= found.session.expires_at
+    return Standing.EXPIRED if standing is Standing.OPEN and ran_out else standing

@@ -10,8 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from linkgate import anonymous
 from linkgate.destinations import DEFAULT_KIND, Destination
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
@@ -34,6 +35,12 @@ class Status(StrEnum):
     ENDED = "ended"
 
 
+def _price(value: str) -> str:
+    if not anonymous.PRICE.fullmatch(value):
+        raise ValueError("must be the id of a price at Stripe, as in price_1MoBy5LkdIwHu7ix")
+    return value
+
+
 class CampaignSettings(Model):
     """What an operator decides about a campaign; everything but the slug can change at any time."""
 
@@ -49,7 +56,16 @@ class CampaignSettings(Model):
         "the button; the configuration's default if null",
     )
     public: bool = Field(
-        default=False, description="Kept for unsigned ways in, which are not served yet"
+        default=False,
+        description="Whether people get in without a link of theirs, by /c/{slug} and "
+        "/checkout?price=..., as from a pricing page or a QR code",
+    )
+    public_prices: Annotated[
+        tuple[Annotated[str, AfterValidator(_price)], ...], Field(max_length=100)
+    ] = Field(
+        default=(),
+        description="Prices at Stripe that /checkout?price=... sells by this campaign, once each, "
+        "besides those of its line_items",
     )
     max_payments: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["unlimited"] | None = Field(
         default=None,
@@ -77,6 +93,15 @@ class CampaignSettings(Model):
     def _reuse_within_session(self) -> Self:
         if self.reuse_minutes >= self.session_minutes:
             raise ValueError("reuse_minutes must be below session_minutes")
+        return self
+
+    @model_validator(mode="after")
+    def _open_to_anybody(self) -> Self:
+        if self.public and self.destination.kind == "portal":
+            raise ValueError("public is not for a portal: it has to know whose it is")
+        sells = self.destination.is_checkout and getattr(self.destination, "mode", "") != "setup"
+        if self.public_prices and not sells:
+            raise ValueError("public_prices needs a checkout that sells something")
         return self
 
     @property

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from linkgate import anonymous
 from linkgate.campaigns import Campaign, Status
 from linkgate.config import Links as LinkSettings
 from linkgate.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable, TokenError
@@ -47,6 +48,8 @@ def _recipient(value: str) -> str:
             "looks like an e-mail address, and everyone who holds the link could read it; "
             "pass your own opaque id here, and the address as email"
         )
+    if value.startswith(anonymous.PREFIX):
+        raise ValueError(f"must not begin with {anonymous.PREFIX}: those are linkgate's own")
     if not RECIPIENT.fullmatch(value):
         raise ValueError("must be 1 to 128 of: letters, digits and . _ : ~ + / = | -")
     return value

@@ -172,6 +172,13 @@ class Stripe(Section):
         "Stripe allows 25 to one endpoint, unless it agreed on more with you; people above the "
         "number wait in line, and get in by turns.",
     )
+    reconcile_minutes: Annotated[Whole, About("minutes")] = Field(
+        default=10,
+        ge=1,
+        le=1440,
+        description="How often Stripe's own list of events is gone through for what no webhook "
+        "brought; one process at a time does it.",
+    )
     person_deadline_seconds: Annotated[Seconds, Field(ge=0.5, le=60)] = Field(
         default=10,
         description="How long a person waits in all, repeated tries included, before the page that "
@@ -206,6 +213,14 @@ class Links(Section):
         default=180,
         # Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
         description="How long a browser that confirmed once goes straight through; 400 at most.",
+    )
+    public_per_minute: Annotated[Whole, About("number")] = Field(
+        default=30,
+        ge=1,
+        le=10_000,
+        description="How many sessions people without a link of theirs get from one network (/24, "
+        "/64) in a minute just by coming, from a pricing page or a QR code. Above it they press "
+        "the button first, and above ten times as many they wait for their turn.",
     )
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from linkgate import anonymous
 from linkgate.tokens import Link
 
 if TYPE_CHECKING:
@@ -58,9 +59,8 @@ def parameters(
     given = wanted.params.get(data) or {}
     params[data] = {**given, "metadata": _metadata(own, of_link, given.get("metadata"))}
     if wanted.line_items:
-        params["line_items"] = [
-            item.model_dump(mode="json", exclude_none=True) for item in wanted.line_items
-        ]
+        items = [item.model_dump(mode="json", exclude_none=True) for item in wanted.line_items]
+        params["line_items"] = anonymous.line_items(campaign, link, items)
     _add_conveniences(params, wanted, data)
     if link.customer:
         params["customer"] = link.customer

@@ -10,10 +10,14 @@
   const wait = Math.max(1, Number(form.dataset.retryAfter) || 5);
   // Jitter, so that the people who were sent away together do not come back together. Whoever has
   // a turn of their own is told how little of it that needs.
-  const spread = Number(form.dataset.spread) || Math.max(1, wait / 2);
+  const spread = Number(form.dataset.spread) || Math.min(Math.max(1, wait / 2), 15);
   const delay = 1000 * (wait + Math.random() * spread);
+  // Whoever has long to wait looks in before it is their turn: that one is what they read of.
+  const shown = Math.max(delay, 1000 * (Number(form.dataset.left) || 0));
   const { auto, one, other, minutes, now } = line.dataset;
-  let due = 0;
+  const title = document.title;
+  let steady = 0;
+  let wall = 0;
   let timer = 0;
 
   // In minutes above 90 seconds, as the page itself says it.
@@ -24,16 +28,22 @@
 
   const sentence = (seconds) => auto.replace("{time}", time(seconds));
 
+  // Neither clock does alone: one stands still while some machines sleep, and the other may be set.
+  const passed = () => Math.max(performance.now() - steady, Date.now() - wall);
+
   const stop = () => {
     clearInterval(timer);
     timer = 0;
   };
 
   const tick = () => {
-    const left = Math.ceil((due - performance.now()) / 1000);
-    if (left > 0) {
-      line.textContent = sentence(left);
-    } else if (document.visibilityState === "visible" && navigator.onLine !== false) {
+    const seen = document.visibilityState === "visible";
+    const over = passed();
+    // Nobody looks at a hidden tab, but its title shows that it is time to come back to it.
+    document.title = over >= delay && !seen ? `\u25cf ${title}` : title;
+    if (over < delay) {
+      line.textContent = sentence(Math.ceil((shown - over) / 1000));
+    } else if (seen && navigator.onLine !== false) {
       // A hidden tab waits, and so does an offline one: there the POST would only trade this page
       // for the browser's own error page.
       stop();
@@ -43,10 +53,11 @@
   };
 
   const start = () => {
-    due = performance.now() + delay;
+    steady = performance.now();
+    wall = Date.now();
     // The eye gets every second; a screen reader hears the sentence once, and again at the end.
     line.setAttribute("aria-hidden", "true");
-    spoken.textContent = sentence(Math.ceil(delay / 1000));
+    spoken.textContent = sentence(Math.ceil(shown / 1000));
     timer = setInterval(tick, 500);
     tick();
   };

@@ -18,7 +18,6 @@ import msgspec
 
 from linkgate.campaigns import Campaign, Status
 from linkgate.config.mail import Mail
-from linkgate.mail.addresses import mail_address
 from linkgate.mail.composing import Letter, Letterhead, compose, encode
 from linkgate.mail.settings import Reminder
 from linkgate.pages.brand import Brand
@@ -207,8 +206,8 @@ class Reminders:
         try:
             taken = await self._office.deliver(
                 message,
-                sender=mail_address(self._head.address),
-                recipient=mail_address(letter.to),
+                sender=self._head.address,
+                recipient=letter.to,
                 ready=ready,
             )
         except NotSent as error:

@@ -26,6 +26,8 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
+from linkgate.mail.addresses import mail_address
+
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 _LINE_DOT = re.compile(rb"^\.", re.MULTILINE)
 #: The server says good-bye, or doesn't: the message is taken already.
@@ -120,6 +122,9 @@ class PostOffice:
                 return False
             await self._hand_over(smtp, message)
             return True
+        except asyncio.CancelledError:
+            smtp.close()  # whoever stops has no time for a good-bye
+            raise
         finally:
             await self._part(smtp)
 
@@ -141,8 +146,9 @@ class PostOffice:
             await smtp.connect()
             if self._server.username is not None:
                 await smtp.login(self._server.username, self._server.password or "")
-            await smtp.mail(sender)
-            await smtp.rcpt(recipient)
+            # Anything else would be taken apart for an address in it, which may be someone else's.
+            await smtp.mail(mail_address(sender))
+            await smtp.rcpt(mail_address(recipient))
         except TimeoutError:
             raise
         except SMTPRecipientRefused as error:
@@ -162,7 +168,7 @@ class PostOffice:
             # Told by host and port and the system's words at most.
             raise Away(f"no way to the mail server: {_plain(error)}") from None
         except ValueError:
-            raise Refused("the address can't be written in a command") from None
+            raise Refused("the address is not one") from None
 
     async def _hand_over(self, smtp: SMTP, message: bytes) -> None:
         try:
@@ -183,6 +189,7 @@ class PostOffice:
         try:
             reply = await protocol.read_response(timeout=self._server.timeout_s)
         except (SMTPException, OSError):
+            smtp.close()  # no good-bye to whom doesn't answer
             raise Unclear("the mail server never said whether it has the message") from None
         if reply.code // 100 != 2:
             _judge(reply.code, reply.message)

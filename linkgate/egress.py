@@ -34,9 +34,24 @@ CONNECTIONS_A_HOST = 50
 #: Stripe's, which is looked up in the event loop's.
 _LOOKUPS = 16
 
-# Azure's host on every virtual network, with a public address.
-# https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-_PLATFORM = frozenset({"168.63.129.16"})
+# What is nobody's on the internet, beside what is private. The standard library's is_global differs
+# from one patch of Python to the next.
+# Source: IANA's special-purpose address registries (RFC 6890), and RFC 4291, 2.4, and 5771.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15"),
+            *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+            *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+            # Azure's host on every virtual network, with an address like the internet's.
+            # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+            "168.63.129.16/32",
+        ),
+    )
+)
+#: The only IPv6 addresses that are given out.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class _Forbidden(OSError):
@@ -57,13 +72,15 @@ class Reply:
 
 def is_public(address: str) -> bool:
     """Whether an address is one that anybody could reach: not this machine's, not a private or
-    special network's (RFC 6890), not multicast, in IPv6 clothing or not.
+    special network's, not multicast, in IPv6 clothing or not.
     """
     plain = addresses.normalise(f"[{address}]" if ":" in address else address)
-    if not plain or plain in _PLATFORM or addresses.is_private(plain):
+    if not plain or addresses.is_private(plain):
         return False
     parsed = ipaddress.ip_address(plain)
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+    if parsed.version == 6 and parsed not in _UNICAST:
+        return False
+    return not any(parsed in network for network in _SPECIAL)
 
 
 class Egress:

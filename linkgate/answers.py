@@ -8,6 +8,7 @@ from linkgate.decision import Action, Decision
 from linkgate.detection import prefetching
 from linkgate.pages import LAWS, Page, Pages
 from linkgate.payments import SessionState
+from linkgate.returning import cookie
 from linkgate.signals import Signals
 from linkgate.tokens import Keyring, LinkTokens, Reading
 
@@ -29,6 +30,8 @@ class Means:
     pages: Pages
     keyring: Keyring
     tokens: LinkTokens
+    #: Whether people reach linkgate by https alone.
+    secure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class Answer:
         )
 
     def busy(self, retry_after: float, *, crowded: bool = False) -> Page:
-        """Show the page that tries again by itself: only to someone who was let in."""
+        """Show the page that tries again by itself: only to someone who was let in.
+
+        `crowded` says that everybody has a turn.
+        """
         press = self.signals.press
         pressed = press is not None and not press.unpressed
         waiting = not (pressed or self.signals.known_device)
@@ -75,6 +81,7 @@ class Answer:
                 challenge.Origin.WAITING if waiting else challenge.Origin.BUSY
             ),
             retry_after=retry_after,
+            crowded=crowded,
         )
 
     def done(self, state: SessionState) -> Page:
@@ -90,8 +97,12 @@ class Answer:
 
     def redirect(self, url: str, *, lasting: float = 0.0) -> Page:
         """Send the person on; to a session that lasts so many seconds, if it is one."""
-        location = (b"location", url.encode("ascii", "ignore"))
-        return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
+        headers = [(b"location", url.encode("ascii", "ignore")), *LAWS, (b"content-length", b"0")]
+        if lasting > 0:
+            # For the way back: linkgate's own page then knows the link, and its address doesn't.
+            token = self.means.tokens.issue(self.reading.link)
+            headers.append((b"set-cookie", cookie(token, lasting, self.means.secure)))
+        return Page(303, b"", tuple(headers))
 
     @property
     def _lang(self) -> str:

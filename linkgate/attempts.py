@@ -4,7 +4,6 @@ Whatever dies in between, the attempt keeps its number, its idempotency key and 
 that finding out what became of it and making it are the same call to Stripe.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,13 +14,18 @@ from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.store import Store
+from linkgate.store.budget import Budget
 from linkgate.store.entries import Entry, Left, Settled, Visit
+from linkgate.store.queue import Queue
+from linkgate.telling import Announcer
 from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
 
 #: Of a person's time, what is left for Stripe's own answer when they have waited for their turn.
 ANSWER_SECONDS = 4.0
+#: When somebody looks what became of an attempt: when no lease of it can last any more.
+LOOK_AFTER_MS = 90_000
 #: The longest that a person waits for their turn without being told.
 PATIENCE_SECONDS = 4.0
 
@@ -68,36 +72,28 @@ class TakenBack:
 Result = Minted | Led | Told | Done | Revoked | TakenBack
 
 
-class Turn(Protocol):
-    """Whether someone may go now, and in how many seconds."""
+class Books(Protocol):
+    """Takes in what Stripe's API told; see `linkgate.bookkeeping`."""
 
-    @property
-    def go(self) -> bool: ...
-    @property
-    def wait(self) -> float: ...
-
-
-class Turns(Protocol):
-    """Who may ask Stripe for a session when; see `linkgate.store.budget`."""
-
-    async def take(self, link_id: str, patience: float) -> Turn:
-        """Return when the link's turn is; it waits for `patience` seconds at most."""
-        ...
-
-
-class Watch(Protocol):
-    """Looks after a link's sessions later; see `linkgate.watching`."""
-
-    async def attempt(self, link_id: str) -> None:
-        """Note, before Stripe is asked, that a session may be made."""
-        ...
+    async def hear_session(self, link_id: str, session: Session) -> None: ...
 
 
 class Attempts:
     """Makes the one session of a link for whoever holds its lease."""
 
-    def __init__(self, store: Store, turns: Turns, watch: Watch, *, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        books: Books,
+        turns: Budget,
+        watch: Queue,
+        announcer: Announcer,
+        *,
+        wait_seconds: float,
+    ) -> None:
         self._store = store
+        self._announcer = announcer
+        self._books = books
         self._turns = turns
         self._watch = watch
         self._wait_seconds = wait_seconds
@@ -134,23 +130,26 @@ class Attempts:
                 outcome = f"found {found.id} {found.state}"
                 return Done(found.state)
             settled = await self._store.links.settle(
-                link, visit.id, session, visit.id, revision=campaign.revision
+                link,
+                visit.id,
+                session,
+                visit.id,
+                revision=campaign.revision,
+                told=self._announcer.minted(link, session, entry.now),
             )
             if settled is Settled.DONE:
                 outcome = ""
                 return Minted(session, fresh=True)
             # Not settled: this session must not stay open. What can't be closed now is known to be
             # open, and is closed later.
-            await self._store.links.hear_session(
-                link.id, session, self._store.links.keep_longest(entry.now)
-            )
+            await self._books.hear_session(link.id, session)
             if settled is Settled.TAKEN_BACK:
                 outcome = ""
-                await self.close_one(destination, link.id, session, entry.now)
+                await self.close_one(destination, link.id, session)
                 return TakenBack()
             # The link was revoked, or went on to another attempt while this one was stuck.
             outcome = f"came too late with {session.id}"
-            await self.close_one(destination, link.id, session, entry.now)
+            await self.close_one(destination, link.id, session)
             raise DestinationBusy("the link has gone on without this attempt", retry_after=1.0)
         except DestinationBusy as error:
             left = _left(error)
@@ -164,17 +163,18 @@ class Attempts:
             if outcome:
                 await self._release(link, visit, left, outcome)
 
-    async def close_one(self, destination: InTurn, name: str, session: Session, now: float) -> bool:
+    async def close_one(self, destination: InTurn, name: str, session: Session) -> bool:
         """Close a session of the link with id `name`; False, and logged, if Stripe doesn't answer.
 
         What is not closed stays payable until it runs out.
         """
+        await self._store.ledgers.closing(name, session.id)
         try:
             heard = await destination.close(session, Deadline.after(self._wait_seconds))
         except (DestinationBusy, DestinationMisconfigured) as error:
             log.warning("link %s: %s stays open: %s", name, session.id, error)
             return False
-        await self._store.links.hear_session(name, heard, self._store.links.keep_longest(now))
+        await self._books.hear_session(name, heard)
         return True
 
     async def _instead(
@@ -189,14 +189,14 @@ class Attempts:
         if entry.spent_at:  # nothing will be created, only looked for
             return
         patience = min(PATIENCE_SECONDS, deadline.left - ANSWER_SECONDS)
-        turn = await self._turns.take(link.id, max(patience, 0.0))
+        turn = await self._turns.enter(link.id, max(patience, 0.0))
         if not turn.go:
             raise DestinationBusy(
                 "more people come than Stripe lets in at once",
                 retry_after=max(turn.wait, 1.0),
+                left=turn.left,
                 crowded=True,
             )
-        await asyncio.sleep(turn.wait)
 
     async def _close_all(
         self,
@@ -228,10 +228,9 @@ class Attempts:
         deadline: Deadline,
     ) -> Session | None:
         """Close one session; return it if it is done, and the link can't be paid once more."""
+        await self._store.ledgers.closing(link.id, session.id)
         closed = await destination.close(session, deadline)
-        # What was learnt of a payment outlives this token: a later one may be in use too.
-        keep_until = self._store.links.keep_longest(entry.now)
-        await self._store.links.hear_session(link.id, closed, keep_until)
+        await self._books.hear_session(link.id, closed)
         if closed.state not in DONE:
             return None
         if campaign.payments_allowed != 1:
@@ -262,7 +261,7 @@ class Attempts:
                 message = f"the campaign's parameters can't be put together: {error!r}"
                 raise DestinationMisconfigured(message, settled=True) from error
             # Before Stripe is asked: whatever dies now, somebody finds out what became of it.
-            await self._watch.attempt(link.id)
+            await self._watch.put(link.id, delay_ms=LOOK_AFTER_MS)
             # Kept before Stripe is asked: a replay has to send the very same parameters.
             if not await self._store.links.arm(link.id, visit.id, request):
                 raise DestinationBusy("the lease was lost before Stripe was asked")

@@ -79,12 +79,14 @@ class DestinationBusy(LinkgateError):
         settled: bool = False,
         spent: bool = False,
         crowded: bool = False,
+        left: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.settled = settled
         self.spent = spent
         self.crowded = crowded
+        self.left = left
 
 
 class DestinationMisconfigured(LinkgateError):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from linkgate.addresses import TrustedProxies
 from linkgate.bench import Bench
+from linkgate.bookkeeping import Bookkeeper
 from linkgate.config import Config
 from linkgate.destinations import Means, registry
 from linkgate.detection import warm
@@ -18,15 +19,24 @@ from linkgate.egress import Egress
 from linkgate.issuing import Desk
 from linkgate.judging import Judge
 from linkgate.minting import Mint
+from linkgate.outbox import Outbox
 from linkgate.pages import Pages
 from linkgate.pages.brand import Brand
+from linkgate.reconciling import Reconciler
 from linkgate.reconsidering import Reconsidering
+from linkgate.reminding import Reminders
 from linkgate.returning import Returning
 from linkgate.store import DAY, Store
+from linkgate.store.budget import Budget
+from linkgate.store.queue import Queue
 from linkgate.stripe_api import API_VERSION, StripeAPI
+from linkgate.suppression import Suppression
+from linkgate.telling import Announcer, Teller
 from linkgate.tokens import Keyring, LinkTokens
 from linkgate.visits import Gate, Terms
-from linkgate.webhooks import Webhooks
+from linkgate.watching import Watch
+from linkgate.webhooks import Reader, Webhooks
+from linkgate.working import Worker
 
 Clock = Callable[[], float]
 
@@ -44,15 +54,29 @@ class Gateway:
     gate: Gate
     returning: Returning
     desk: Desk
+    suppression: Suppression
     webhooks: Webhooks
     mint: Mint
+    books: Bookkeeper
+    watch: Watch
+    reconciler: Reconciler
+    outbox: Outbox
+    reminders: Reminders
     reconsidering: Reconsidering
+    inbox: Queue
+    reader: Worker
+    watcher: Worker
     stripe: StripeAPI
     egress: Egress
 
     @classmethod
-    async def open(cls, config: Config, clock: Clock = time.time) -> Self:
-        """Build every part; raises ConfigError or StoreUnavailable."""
+    async def open(
+        cls, config: Config, clock: Clock = time.time, *, background: bool = True
+    ) -> Self:
+        """Build every part, and let what goes on in the background begin.
+
+        Raises ConfigError or StoreUnavailable.
+        """
         store = await Store.open(
             config.store.url,
             visits_kept=config.store.visits_per_link,
@@ -77,14 +101,25 @@ class Gateway:
             wait_seconds=wait,
             allow_private=config.destinations.allow_private_networks,
         )
-        mint = Mint(store, registry(means), _Free(), _Unwatched(), wait_seconds=wait)
         pages = Pages(_brand(config), form_origins=_form_origins(config))
-        terms = Terms(
-            public_url=config.server.public_url,
-            challenge_age=config.links.challenge_minutes * 60,
-            device_age=config.links.device_days * DAY,
-            scan_seconds=config.detection.scan_minutes * 60,
+        outbox = Outbox.of(config.outbound, store, egress, clock)
+        teller = Teller(tokens, config.server.public_url)
+        suppression = Suppression(store, keyring, clock)
+        reminders = Reminders.of(
+            config.mail,
+            _brand(config),
+            config.server.public_url,
+            store=store,
+            keyring=keyring,
+            suppression=suppression,
+            clock=clock,
         )
+        watched = Queue(store.connection, "watch")
+        books = Bookkeeper(store, outbox, teller, reminders, watched, clock)
+        turns = Budget(store.connection, "sessions", config.stripe.creations_per_second)
+        announcer = Announcer(outbox, teller)
+        mint = Mint(store, registry(means), books, turns, watched, announcer, wait_seconds=wait)
+        watch = Watch(store, watched, books, stripe, mint, clock)
         reconsidering = Reconsidering(store, mint, clock)
         gate = Gate(
             keyring=keyring,
@@ -92,15 +127,17 @@ class Gateway:
             mint=mint,
             judge=Judge(store, keyring, reconsidering, Bench.of(config.detection)),
             pages=pages,
-            terms=terms,
+            terms=_terms(config),
             clock=clock,
         )
+        inbox = Queue(store.connection, "inbox")
+        reader = Worker(inbox, Reader(books, stripe).read, lease_seconds=30)
+        watcher = Worker(watched, watch.handle, side_by_side=4, lease_seconds=60)
+        reconciler = Reconciler(store, books, stripe, watch, clock, livemode=config.stripe.is_live)
         secrets = [secret.get_secret_value() for secret in config.stripe.webhook_secrets]
         # The lists of user agents are compiled now, not while the first odd one waits.
         warm()
-        store.recorder.start()
-        reconsidering.start()
-        return cls(
+        gateway = cls(
             config=config,
             clock=clock,
             store=store,
@@ -108,22 +145,60 @@ class Gateway:
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
-            returning=Returning(keyring=keyring, store=store, pages=pages, clock=clock),
+            returning=Returning(
+                keyring=keyring, store=store, pages=pages, clock=clock, on_waiting=watch.soon
+            ),
+            suppression=suppression,
             desk=Desk(store, tokens, config.server.public_url, config.links, mint.close_open),
-            webhooks=Webhooks(store, secrets),
+            webhooks=Webhooks(inbox, secrets, livemode=config.stripe.is_live, nudge=reader.nudge),
             mint=mint,
+            books=books,
+            watch=watch,
+            reconciler=reconciler,
+            outbox=outbox,
+            reminders=reminders,
             reconsidering=reconsidering,
+            inbox=inbox,
+            reader=reader,
+            watcher=watcher,
             stripe=stripe,
             egress=egress,
         )
+        if background:
+            gateway.start()
+        return gateway
+
+    def start(self) -> None:
+        """Begin with all that goes on in the background."""
+        self.store.recorder.start()
+        self.reconsidering.start()
+        self.reader.start()
+        self.watcher.start()
+        self.outbox.start()
+        self.reminders.start()
+        self.reconciler.start(self.config.stripe.reconcile_minutes * 60)
 
     async def close(self) -> None:
         """Finish the mints under way, write what is buffered, close every connection."""
         await self.reconsidering.stop()
         await self.mint.drain()
+        await self.reconciler.stop()
+        await self.reader.stop()
+        await self.watcher.stop()
+        await self.reminders.stop()
+        await self.outbox.close()
         await self.stripe.close()
         await self.egress.close()
         await self.store.close()
+
+
+def _terms(config: Config) -> Terms:
+    return Terms(
+        public_url=config.server.public_url,
+        challenge_age=config.links.challenge_minutes * 60,
+        device_age=config.links.device_days * DAY,
+        scan_seconds=config.detection.scan_minutes * 60,
+    )
 
 
 def _brand(config: Config) -> Brand:
@@ -139,16 +214,3 @@ def _form_origins(config: Config) -> list[str]:
     # https is allowed anyway; a sandbox's pay page is on plain http.
     parts = urlsplit(config.stripe.api_base)
     return [f"http://{parts.netloc}"] if parts.scheme == "http" else []
-
-
-class _Free:
-    async def take(self, link_id: str, patience: float):
-        return _Go()
-
-
-class _Go:
-    go, wait = True, 0.0
-
-
-class _Unwatched:
-    async def attempt(self, link_id: str) -> None: ...

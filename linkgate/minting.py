@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from linkgate.attempts import (
     Attempts,
+    Books,
     Done,
     Led,
     Minted,
@@ -19,15 +20,16 @@ from linkgate.attempts import (
     Revoked,
     TakenBack,
     Told,
-    Turns,
-    Watch,
 )
 from linkgate.campaigns import Campaign
-from linkgate.destinations.base import Deadline, Going, InTurn, PerVisit
+from linkgate.destinations.base import Deadline, Going, Instead, InTurn, PerVisit
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
 from linkgate.payments import Session, SessionState
 from linkgate.store import DAY, Store
+from linkgate.store.budget import Budget
 from linkgate.store.entries import Claim, Entered, Entry, Visit
+from linkgate.store.queue import Queue
+from linkgate.telling import Announcer
 from linkgate.tokens import Link
 
 __all__ = ["Done", "Led", "Mint", "Minted", "Result", "Revoked", "TakenBack", "Told"]
@@ -49,19 +51,22 @@ class Mint:
         self,
         store: Store,
         destinations: Mapping[str, InTurn | PerVisit],
-        turns: Turns,
-        watch: Watch,
+        books: Books,
+        turns: Budget,
+        watch: Queue,
+        announcer: Announcer,
         *,
         wait_seconds: float,
     ) -> None:
         self._store = store
         self._destinations = destinations
-        self._attempts = Attempts(store, turns, watch, wait_seconds=wait_seconds)
+        self._attempts = Attempts(store, books, turns, watch, announcer, wait_seconds=wait_seconds)
+        self._announcer = announcer
         self._wait_seconds = wait_seconds
         self._working: set[asyncio.Task[Result]] = set()
 
-    async def session(self, campaign: Campaign, link: Link, visit: Visit) -> Result:
-        """Return where the person of `visit` goes, within `wait_seconds`.
+    async def session(self, campaign: Campaign, link: Link, visit: Visit, now: float) -> Result:
+        """Return where the person of `visit` goes, within `wait_seconds`; `now` in Unix seconds.
 
         Raises DestinationBusy (come again), DestinationMisconfigured (only the operator can mend
         it), StoreUnavailable.
@@ -76,9 +81,26 @@ class Mint:
             payments=campaign.payments_allowed or 0,
             in_turn=isinstance(destination, InTurn),
         )
-        entry = await self._store.links.enter(link, visit, claim)
-        if not isinstance(destination, InTurn):
+        await self._announcer.expect(link.id)
+        told = self._announcer.visited(link, visit.id, visit.decision, now)
+        entry = await self._store.links.enter(link, visit, claim, told)
+        try:
+            if isinstance(destination, InTurn):
+                return await self._bring(destination, campaign, link, visit, claim, entry, deadline)
             return await self._lead(destination, campaign, link, visit, entry, deadline)
+        finally:
+            await self._announcer.wake(link.id)
+
+    async def _bring(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        claim: Claim,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Result:
         again = True
         while True:
             try:
@@ -120,13 +142,16 @@ class Mint:
             now=entry.now,
         )
         try:
-            url = await destination.lead(going, deadline)
+            found = await destination.lead(going, deadline)
         except (DestinationBusy, DestinationMisconfigured) as error:
             how = "busy" if isinstance(error, DestinationBusy) else "refused"
             await self._store.links.note(link.id, visit.id, f"{how}: {error}")
             raise
+        if isinstance(found, Instead):
+            await self._store.links.note(link.id, visit.id, found.why)
+            return Led(found.url) if found.url else Told(found.page)
         await self._store.links.note(link.id, visit.id, f"led to {campaign.destination.kind}")
-        return Led(url)
+        return Led(found)
 
     async def _note_reuse(self, link: Link, visit: Visit, entry: Entry) -> None:
         # Only a visit's first entry is written down together with what came of it.
@@ -206,10 +231,10 @@ class Mint:
                 and now < session.expires_at + DAY
                 and session.id != but
             ):
-                closed = await self.close_one(name, session, now) and closed
+                closed = await self.close_one(name, session) and closed
         return closed
 
-    async def close_one(self, name: str, session: Session, now: float) -> bool:
+    async def close_one(self, name: str, session: Session) -> bool:
         """Close a session of the link with id `name`; False, and logged, if Stripe doesn't answer.
 
         What is not closed stays payable until it runs out.
@@ -217,7 +242,7 @@ class Mint:
         closed = True
         for destination in self._destinations.values():
             if isinstance(destination, InTurn):
-                done = await self._attempts.close_one(destination, name, session, now)
+                done = await self._attempts.close_one(destination, name, session)
                 closed = done and closed
         return closed
 

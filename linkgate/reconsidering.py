@@ -235,9 +235,8 @@ class Reconsidering:
             return disowned is Disowned.KEPT
         await self._store.doubts.count_once(done.campaign, "sessions.taken_back", session_id)
         row = await self._store.links.read(link)
-        now = self._clock()
         for session in row.sessions if row else ():
             if session.id == session_id and session.state is SessionState.OPEN:
                 log.info("link %s: closing %s, which a machine was sent to", link, session_id)
-                return await self._mint.close_one(link, session, now)
+                return await self._mint.close_one(link, session)
         return True

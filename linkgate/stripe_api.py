@@ -18,7 +18,10 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -28,7 +31,8 @@ import stripe
 from linkgate import payments
 from linkgate.destinations.base import Deadline, Gone, NotNow, SpentKey
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
-from linkgate.payments import Session
+from linkgate.payments import Known, Session
+from linkgate.payments.events import link_of
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,27 @@ _PERSONAL = re.compile(r"[^\s'\"]*@[^\s'\"]*|\bcus_\w+")
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What was answered, and Stripe's clock when it was asked (Unix s)."""
+
+    data: Mapping[str, Any]
+    at: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"data": self.data, "at": self.at}
+
+
+#: Where Stripe keeps what an id of this kind names.
+_KINDS = {
+    "cs": "checkout/sessions",
+    "sub": "subscriptions",
+    "pi": "payment_intents",
+    "in": "invoices",
+    "seti": "setup_intents",
+}
 
 
 class StripeAPI:
@@ -158,6 +183,78 @@ class StripeAPI:
             if not page["has_more"]:
                 return
             wanted = {**wanted, "starting_after": page["data"][-1]["id"]}
+
+    async def read(
+        self, object_id: str, deadline: Deadline, account: str | None = None
+    ) -> tuple[Known, ...]:
+        """Return what Stripe has under an id now: of a session, a subscription, a payment...
+
+        Raises Gone if it knows none, ValueError for an id of a kind that isn't asked about.
+        """
+        kind = _KINDS.get(object_id.partition("_")[0])
+        if kind is None:
+            raise ValueError(f"{object_id} is of no kind that linkgate asks about")
+        data, at = await self._dated(f"/v1/{kind}/{object_id}", {}, deadline, account)
+        return payments.read_object(data, at, account=account)
+
+    async def link_of_payment(self, payment_intent: str, deadline: Deadline) -> str | None:
+        """Return the id of the link that a payment belongs to, None if it is none of linkgate's.
+
+        A subscription's payments say it by their invoice alone.
+        """
+        try:
+            data, _ = await self._dated(f"/v1/payment_intents/{payment_intent}", {}, deadline, None)
+            if link := link_of(data):
+                return link
+            paid = {"type": "payment_intent", "payment_intent": payment_intent}
+            params = {"payment": paid, "limit": 1, "expand": ["data.invoice"]}
+            listed, _ = await self._dated("/v1/invoice_payments", params, deadline, None)
+        except Gone:
+            return None
+        for one in listed["data"]:
+            if isinstance(one.get("invoice"), Mapping) and (link := link_of(one["invoice"])):
+                return link
+        return None
+
+    async def events(
+        self, since: int, until: int, types: Sequence[str], deadline: Deadline
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Go through the events of these types between two times (Unix s), newest first.
+
+        Stripe keeps them for 30 days: https://docs.stripe.com/api/events
+        """
+        params: dict[str, Any] = {
+            "created": {"gte": since, "lte": until},
+            "types": list(types),
+            "limit": 100,
+        }
+        while True:
+            page = _as_page((await self._dated("/v1/events", params, deadline, None))[0])
+            for data in page["data"]:
+                yield data
+            if not page["has_more"]:
+                return
+            params = {**params, "starting_after": page["data"][-1]["id"]}
+
+    async def _dated(
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        deadline: Deadline,
+        account: str | None,
+    ) -> tuple[Mapping[str, Any], int]:
+        """GET, and return what was answered with Stripe's clock when it was asked (Unix s)."""
+        options: stripe.RequestOptions = {"stripe_account": account} if account else {}
+
+        async def get() -> _Answered:
+            began = time.monotonic()
+            answer = await self._client.raw_request_async("get", path, **{**params, **options})
+            took = time.monotonic() - began
+            date = parsedate_to_datetime(str(answer.headers["date"])).timestamp()
+            return _Answered(answer.data, int(date - took))
+
+        found: _Answered = await self._ask(get, lambda data: _Answered(**data), deadline, safe=True)
+        return found.data, found.at
 
     async def create_portal(
         self, params: dict[str, Any], key: str, deadline: Deadline

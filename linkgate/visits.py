@@ -94,7 +94,8 @@ class Gate:
         self._mint = mint
         self._judge = judge
         self._pages = pages
-        self._means = Means(pages, keyring, self._tokens)
+        secure = terms.public_url.startswith("https:")
+        self._means = Means(pages, keyring, self._tokens, secure)
         self._terms = terms
         self._clock = clock
         # A visit's id: unique among processes, and no system call for each.
@@ -201,7 +202,7 @@ class Gate:
         assert campaign
         minting = f"decisions.{Action.MINT}"
         try:
-            result = await self._mint.session(campaign, answer.reading.link, visit)
+            result = await self._mint.session(campaign, answer.reading.link, visit, answer.now)
         except DestinationBusy as error:
             log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
             recorder.count(campaign.slug, minting)

@@ -1,18 +1,22 @@
-"""Stripe's webhooks: verified, read, and taken in once.
+"""Stripe's webhooks: verified, sorted, and kept before the answer; the work comes afterwards.
 
 What was paid is known from here (and from Stripe's API), never from a redirect.
 """
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import stripe
 
-from linkgate.errors import BadSignature
-from linkgate.payments import Event, Session, SessionState, read_event
-from linkgate.store import Store
+from linkgate.destinations.base import Deadline
+from linkgate.errors import BadSignature, DestinationBusy, DestinationMisconfigured
+from linkgate.payments import Event, read_event
+from linkgate.store.queue import Item, Queue
+from linkgate.working import Later, pause
 
 log = logging.getLogger(__name__)
 
@@ -20,25 +24,39 @@ log = logging.getLogger(__name__)
 #: https://docs.stripe.com/webhooks#replay-attacks
 TOLERANCE_SECONDS = 300
 
+#: How long Stripe is asked whose an event is that doesn't say it.
+ASKING_SECONDS = 8.0
+#: The longest between two tries to take in an event.
+LONGEST_PAUSE_SECONDS = 60.0
+
+#: What may come of an event's payload that is none.
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
+
 
 class Taken(StrEnum):
     """What became of a verified event."""
 
-    APPLIED = "applied"
-    DUPLICATE = "duplicate"
-    #: Not about a session of linkgate's, or of a type that says nothing about one.
+    #: It is in the store, and will be worked on.
+    KEPT = "kept"
+    #: Not about a session of linkgate's, of a type that says nothing about one, or of the other
+    #: mode (test or live).
     IGNORED = "ignored"
 
 
 class Webhooks:
     """Takes Stripe's events in. Several secrets are good at once, so that one can be rolled."""
 
-    def __init__(self, store: Store, secrets: Sequence[str]) -> None:
-        self._store = store
+    def __init__(
+        self, inbox: Queue, secrets: Sequence[str], *, livemode: bool, nudge: Callable[[], None]
+    ) -> None:
+        """Take the queue for events, and `nudge`, which is called when there is one in it."""
+        self._inbox = inbox
         self._secrets = secrets
+        self._livemode = livemode
+        self._nudge = nudge
 
     async def take(self, payload: bytes, signature: str, now: float) -> Taken:
-        """Verify and apply one event.
+        """Verify one event and keep it.
 
         Raises BadSignature for a forged, stale or unreadable one, StoreUnavailable if it could not
         be kept (Stripe then sends it again).
@@ -46,31 +64,74 @@ class Webhooks:
         verify(payload, signature, self._secrets, now)
         try:
             event = read_event(json.loads(payload))
-        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadSignature("the payload is signed, but is no event of Stripe's") from error
-        if event is None:
+        if event is None or not concerns(event, livemode=self._livemode):
             return Taken.IGNORED
-        return await self._apply(event, now)
+        await self._inbox.put(event.id, payload.decode())
+        self._nudge()
+        return Taken.KEPT
 
-    async def _apply(self, event: Event, now: float) -> Taken:
-        keep_until = self._store.links.keep_longest(now)
-        heard = await self._store.links.hear(
-            event.link, event.session, event=event.id, keep_until=keep_until
-        )
-        if heard is None:
-            return Taken.DUPLICATE
-        before, after = heard
-        if before is None or before.state is not after.state:
-            self._count(event, after)
-        log.info("%s: session %s is %s", event.type, after.id, after.state)
-        return Taken.APPLIED
 
-    def _count(self, event: Event, session: Session) -> None:
-        recorder = self._store.recorder
-        recorder.count(event.campaign, f"sessions.{session.state}")
-        if session.state is SessionState.PAID and session.currency:
-            amount = session.amount_total or 0
-            recorder.count(event.campaign, f"amount.{session.currency}", amount)
+def concerns(event: Event, *, livemode: bool) -> bool:
+    """Say whether an event may be about a session of this linkgate's.
+
+    Sessions and intents that linkgate made name their link; refunds and disputes may be about one
+    that doesn't, and are found out about. The other mode's events are somebody else's: a test's
+    payment must never open what costs money.
+    """
+    if event.livemode is not livemode:
+        mode = "live" if event.livemode else "test"
+        log.warning("%s %s is ignored: it is in %s mode", event.type, event.id, mode)
+        return False
+    return event.link is not None or event.type.startswith(("charge.", "invoice.", "customer."))
+
+
+class Hears(Protocol):
+    """Takes an event of a known link in; see `linkgate.bookkeeping`."""
+
+    async def find(self, event: Event) -> str | None: ...
+
+    async def hear_event(self, link_id: str, event: Event) -> bool: ...
+
+
+class Knows(Protocol):
+    """Stripe, asked whose a payment is; see `linkgate.stripe_api`."""
+
+    async def link_of_payment(self, payment_intent: str, deadline: Deadline) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Works on events that were kept: finds the link of each, and has it taken in."""
+
+    books: Hears
+    stripe: Knows
+
+    async def read(self, item: Item) -> Later | None:
+        """Work on one kept event; see `working.Handle`."""
+        event = read_event(json.loads(item.body))
+        if event is None:
+            return None
+        link = event.link or await self.books.find(event)
+        if link is None:
+            try:
+                link = await self._ask(event)
+            except (DestinationBusy, DestinationMisconfigured) as error:
+                log.warning("whose %s is can't be found out now: %s", event.id, error)
+                return Later(pause(item.tries, longest=LONGEST_PAUSE_SECONDS), failed=True)
+        if link is None:
+            log.debug("%s %s is about nothing of linkgate's", event.type, event.id)
+            return None
+        await self.books.hear_event(link, event)
+        return None
+
+    async def _ask(self, event: Event) -> str | None:
+        """Ask Stripe whose a refund or a dispute is, which carries no metadata of its own."""
+        intent = next((ref for ref in event.refs if ref.startswith("pi_")), None)
+        if intent is None or not event.type.startswith("charge."):
+            return None
+        return await self.stripe.link_of_payment(intent, Deadline.after(ASKING_SECONDS))
 
 
 def verify(payload: bytes, signature: str, secrets: Sequence[str], now: float) -> None:

@@ -3,6 +3,7 @@
 Everything runs in the test's own event loop and is built by the production constructors.
 """
 
+import asyncio
 import contextlib
 import json
 import re
@@ -26,6 +27,7 @@ from linkgate.sandbox import Sandbox, WebhookEndpoint
 from linkgate.store.entries import Row
 from linkgate.tokens import Link
 from linkgate.web.app import create
+from tests.stripe_parameters import Checker
 
 STRIPE_KEY = "sk_test_" + "0123456789" * 3
 WEBHOOK_SECRET = "whsec_" + "w" * 32
@@ -105,6 +107,8 @@ class Stack:
     clock: Clock
     settings: config.Config
     issued: int = field(default=0)
+    #: What Stripe would refuse of what was sent to it; whatever is left at the end fails the test.
+    refused: Checker = field(default_factory=Checker)
 
     @property
     def gateway(self) -> Gateway:
@@ -168,6 +172,18 @@ class Stack:
         row = await self.gateway.store.links.read(link.id)
         assert row
         return row
+
+    async def heard(self) -> None:
+        """Wait until every event that was kept has been worked on."""
+        queue = self.gateway.inbox
+        while await queue.depth():
+            self.gateway.reader.nudge()
+            await asyncio.sleep(0.01)
+
+    async def delivered(self) -> None:
+        """Wait until the sandbox's webhooks have come, and been worked on."""
+        await self.sandbox.courier.settled()
+        await self.heard()
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """Use the sandbox's controls."""
@@ -262,7 +278,8 @@ async def running(
     port, sandbox_port = free_port(), free_port()
     url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     endpoint = WebhookEndpoint(f"{url}/webhooks/stripe", WEBHOOK_SECRET)
-    sandbox = Sandbox(sandbox_url, STRIPE_KEY, [endpoint])
+    refused = Checker()
+    sandbox = Sandbox(sandbox_url, STRIPE_KEY, [endpoint], on_request=refused)
     settings = configuration(port, sandbox_url, store, more, **stripe)
     app = create(settings, clock)
     async with (
@@ -270,7 +287,8 @@ async def running(
         serving(app, port),
         ClientSession(cookie_jar=CookieJar(unsafe=True)) as http,
     ):
-        yield Stack(url, app, sandbox_url, sandbox, http, clock, settings)
+        yield Stack(url, app, sandbox_url, sandbox, http, clock, settings, refused=refused)
+    assert not refused.found, refused.found
 
 
 @contextlib.asynccontextmanager

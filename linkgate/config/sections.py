@@ -229,8 +229,8 @@ class Destinations(Section):
 
     allow_private_networks: Annotated[bool, About("true or false")] = Field(
         default=False,
-        description="Whether callbacks may go to this machine and to private networks, and by plain "
-        "http. Whoever may change campaigns can then reach what only this machine can.",
+        description="Whether callbacks may go to this machine and to private networks, and by "
+        "plain http. Whoever may change campaigns can then reach what only this machine can.",
     )
 
 

@@ -12,6 +12,7 @@ from linkgate.payments.ledger import Ledger
 from linkgate.payments.objects import (
     Dispute,
     Invoice,
+    InvoiceState,
     Other,
     Payment,
     PaymentState,
@@ -73,8 +74,13 @@ class Purchase:
 
     @property
     def _fell_through(self) -> bool:
-        if self.subscription and self.subscription.state is SubscriptionState.INCOMPLETE_EXPIRED:
-            return True
+        if self.subscription and self.session:
+            state, first = self.subscription.state, self.session.invoice
+            # While a first debit is on its way, Stripe calls the subscription active.
+            overdue = state in (SubscriptionState.PAST_DUE, SubscriptionState.UNPAID) and any(
+                one.id == first and one.state is not InvoiceState.PAID for one in self.invoices
+            )
+            return overdue or state is SubscriptionState.INCOMPLETE_EXPIRED
         # A card declined before the person chose a slower method doesn't end the slower one.
         payment = self.payment
         return (

@@ -10,6 +10,7 @@ from linkgate.store.apikeys import ApiKeys
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection
 from linkgate.store.doubts import DoubtStore
+from linkgate.store.ledgers import Ledgers
 from linkgate.store.links import Links
 from linkgate.store.memory import Memory
 from linkgate.store.recorder import Recorder
@@ -38,6 +39,7 @@ class Store:
             retention_s=retention_s,
             longest_s=longest_days * DAY,
         )
+        self.ledgers = Ledgers(connection)
         self.memory = Memory(connection)
         self.doubts = DoubtStore(connection)
         self.recorder = Recorder(connection, visits_kept=visits_kept, retention_s=retention_s)

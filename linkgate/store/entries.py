@@ -1,11 +1,11 @@
 """What passes between a visit and the store: a wish to enter, the answer, what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from linkgate.payments import Session, SessionState
+from linkgate.payments import Ledger, Session, SessionState
 
 
 class Entered(StrEnum):
@@ -109,6 +109,8 @@ class Row:
     sessions: tuple[Session, ...]
     visits: tuple[Mapping[str, Any], ...]
     private: Mapping[str, Any]
+    #: All that is known of its money, `sessions` among it.
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def visit_line(visit: Visit) -> str:

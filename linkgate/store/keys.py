@@ -5,6 +5,14 @@ shares {campaign}: every script then keeps to one slot of a cluster.
 """
 
 
+def lease(name: str) -> str:
+    """String: who does one of the jobs that one process at a time does."""
+    return f"lg:{{lease:{name}}}"
+
+
+RECONCILED = "lg:reconciled"  # String: up to when Stripe's events were gone through (Unix s).
+
+
 def link(link_id: str) -> str:
     """Hash: what is known of a touched link, its attempt, its lease, its current session."""
     return f"lg:{{{link_id}}}:link"
@@ -31,6 +39,16 @@ def sessions(link_id: str) -> str:
 def private(link_id: str) -> str:
     """String: JSON of the private attributes given when the link was created."""
     return f"lg:{{{link_id}}}:private"
+
+
+def ledger(link_id: str) -> str:
+    """Hash: Stripe id -> JSON of what is known of it besides sessions; see `payments.objects`."""
+    return f"lg:{{{link_id}}}:ledger"
+
+
+def reference(stripe_id: str) -> str:
+    """String: id of the link that something at Stripe belongs to."""
+    return f"lg:ref:{stripe_id}"
 
 
 def events(link_id: str) -> str:

@@ -6,11 +6,11 @@ attributes; every row expires with the link.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from linkgate.payments import Session, SessionState, advance
+from linkgate.payments import Ledger, Session, SessionState, load_other
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection
 from linkgate.store.entries import NOT_AGAIN, Claim, Entered, Entry, Left, Row, Settled, Visit
@@ -47,15 +47,23 @@ class Links:
         """Return until when a payment or a revocation is kept: as long as any link may live."""
         return int(now) + self._longest_s + self._retention_s
 
-    async def enter(self, link: Link, visit: Visit | None, claim: Claim | None) -> Entry:
+    async def enter(
+        self,
+        link: Link,
+        visit: Visit | None,
+        claim: Claim | None,
+        told: Sequence[tuple[str, str]] = (),
+    ) -> Entry:
         """Record a person's visit and say what stands, in one step for all processes.
 
-        `visit` is None when the same visit asks again.
+        `visit` is None when the same visit asks again. `told` are the outbox's keys and lines that
+        are written with the visit.
         """
         name = link.id
+        lists, lines = [key for key, _ in told], [line for _, line in told]
         answer = await self._connection.script(
             scripts.ENTER,
-            [keys.link(name), keys.visits(name), keys.sessions(name), keys.private(name)],
+            [keys.link(name), keys.visits(name), keys.sessions(name), keys.private(name), *lists],
             [
                 self.keep_until(link),
                 visit.id if visit else "",
@@ -73,6 +81,7 @@ class Links:
                 claim.revision if claim else 0,
                 claim.payments if claim else 1,
                 int(claim.in_turn) if claim else 0,
+                *lines,
             ],
         )
         gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer[:9]
@@ -101,14 +110,22 @@ class Links:
         )
 
     async def settle(
-        self, link: Link, owner: str, session: Session, visit: str, *, revision: int = 0
+        self,
+        link: Link,
+        owner: str,
+        session: Session,
+        visit: str,
+        *,
+        revision: int = 0,
+        told: Sequence[tuple[str, str]] = (),
     ) -> Settled:
-        """Make `session` the link's current one."""
+        """Make `session` the link's current one; `told` as for `enter`."""
         name = link.id
+        lists, lines = [key for key, _ in told], [line for _, line in told]
         return Settled(
             await self._connection.script(
                 scripts.SETTLE,
-                [keys.link(name), keys.sessions(name), keys.visits(name)],
+                [keys.link(name), keys.sessions(name), keys.visits(name), *lists],
                 [
                     owner,
                     session.attempt,
@@ -119,6 +136,7 @@ class Links:
                     self.keep_until(link),
                     revision,
                     NOT_AGAIN,
+                    *lines,
                 ],
             )
         )
@@ -136,29 +154,6 @@ class Links:
         await self._connection.script(
             scripts.NOTE, [keys.visits(name)], [visit, _one_line(outcome)]
         )
-
-    async def hear(
-        self, name: str, session: Session, *, event: str = "", keep_until: int
-    ) -> tuple[Session | None, Session] | None:
-        """Take in what was heard of a session: (before, after), or None if the event is known."""
-        while True:
-            async with self._connection.guard() as client:
-                text = cast(str | None, await client.hget(keys.sessions(name), session.id))
-            known = load_session(text) if text else None
-            after = advance(known, session)
-            said = await self._connection.script(
-                scripts.APPLY,
-                [keys.link(name), keys.sessions(name), keys.events(name)],
-                [event, session.id, text or "", dump_session(after), keep_until],
-            )
-            if said == "applied":
-                return known, after
-            if said == "duplicate":
-                return None
-
-    async def hear_session(self, name: str, session: Session, keep_until: int) -> None:
-        """Take in a session as Stripe's API has just told of it."""
-        await self.hear(name, session, keep_until=keep_until)
 
     async def revoke(
         self, name: str, now: float, keep_until: int, *, link: Link | None = None
@@ -191,15 +186,18 @@ class Links:
             pipeline.lrange(keys.visits(name), 0, -1)
             pipeline.lrange(keys.buffered(name), 0, -1)
             pipeline.get(keys.private(name))
-            fields, sessions, visits, buffered, private = await pipeline.execute()
+            pipeline.hvals(keys.ledger(name))
+            fields, sessions, visits, buffered, private, others = await pipeline.execute()
         visits += buffered
         if not (fields or sessions or visits or private):
             return None
+        ordered = sorted(map(load_session, sessions), key=lambda s: (s.created_at, s.attempt))
         return Row(
             fields,
-            tuple(sorted(map(load_session, sessions), key=lambda s: (s.created_at, s.attempt))),
+            tuple(ordered),
             tuple(_visits(visits)),
             json.loads(private) if private else {},
+            Ledger.of(ordered, map(load_other, others)),
         )
 
 

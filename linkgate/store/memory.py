@@ -80,11 +80,15 @@ class Memory:
         decoy_seconds: float,
         leave: bool = True,
         decoy: bool = False,
+        way: str = "",
+        fresh: bool = False,
     ) -> History:
         """Return what is remembered, and leave this visit's sighting for those that follow.
 
         `browser` is whatever tells one browser from another. `leave` is False for a visit that must
-        not count against others; `decoy` marks the link and the address as having opened one.
+        not count against others; `decoy` marks the link and the address as having opened one. `way`
+        names the unsigned way in that the link was made for, and `fresh` says that it was made for
+        this very visit, so that nothing is remembered of it.
         """
         browser = f"{zlib.crc32(browser.encode('utf-8', 'replace')):x}"
         mark = math.ceil(decoy_seconds) if decoy else ""
@@ -92,12 +96,17 @@ class Memory:
         names = [keys.seen(link), keys.decoy(link)]
         sighting = f"{visit} {source.network} {source.address} {browser}" if leave else ""
         if not source.network:
+            if fresh:
+                return History()
             now, of_link = await self._connection.script(_SIGHT, names, [*kept, sighting])
             link_decoy, seen = _told(visit, now, of_link)
             return History(_at_link(visit, link, source, browser, seen), link_decoy=link_decoy)
         others = [keys.network(source.network), keys.address_decoy(source.network, source.address)]
-        other = f"{visit} {link} {source.address} {browser}" if leave else ""
-        if self._connection.is_cluster:  # the two are in two slots
+        other = f"{visit} {link} {source.address} {browser} {way}".rstrip() if leave else ""
+        if fresh:
+            now, of_network = await self._connection.script(_SIGHT, others, [*kept, other])
+            then, of_link = now, [""]
+        elif self._connection.is_cluster:  # the two are in two slots
             (now, of_link), (then, of_network) = await asyncio.gather(
                 self._connection.script(_SIGHT, names, [*kept, sighting]),
                 self._connection.script(_SIGHT, others, [*kept, other]),
@@ -111,7 +120,7 @@ class Memory:
         address_decoy, around = _told(visit, then, of_network)
         return History(
             _at_link(visit, link, source, browser, seen),
-            _from_network(link, source, browser, around),
+            _from_network(way or link, source, browser, around),
             link_decoy,
             address_decoy,
         )
@@ -131,7 +140,7 @@ def _told(visit: str, now: int, answer: Sequence[Any]) -> tuple[float | None, _S
     pairs = zip(answer[1::2], answer[2::2], strict=True)
     seen = ((text.split(" "), (now - float(at)) / 1000) for text, at in pairs)
     # A gateway of another version, beside this one for a while, may write other sightings.
-    return decoy_age, ((parts, age) for parts, age in seen if len(parts) == 4)
+    return decoy_age, ((parts, age) for parts, age in seen if len(parts) in {4, 5})
 
 
 def _at_link(
@@ -146,14 +155,14 @@ def _at_link(
             same_address=bool(address) and address == source.address,
             same_browser=its_browser == browser,
         )
-        for (other, network, address, its_browser), age in seen
+        for (other, network, address, its_browser, *_), age in seen
         # A call that was repeated finds itself.
         if other != visit
     )
 
 
-def _from_network(link: str, source: Source, browser: str, seen: _Seen) -> tuple[Sighting, ...]:
-    return tuple(
+def _from_network(opened: str, source: Source, browser: str, seen: _Seen) -> tuple[Sighting, ...]:
+    sightings = (
         Sighting(
             other,
             its_link,
@@ -161,7 +170,8 @@ def _from_network(link: str, source: Source, browser: str, seen: _Seen) -> tuple
             same_network=True,
             same_address=address == source.address,
             same_browser=its_browser == browser,
+            way=way[0] if way else "",
         )
-        for (other, its_link, address, its_browser), age in seen
-        if its_link != link
+        for (other, its_link, address, its_browser, *way), age in seen
     )
+    return tuple(sighting for sighting in sightings if sighting.opened != opened)

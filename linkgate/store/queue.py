@@ -171,6 +171,11 @@ class Queue:
         async with self._connection.guard() as client:
             return int(await client.zcard(self._keys[0]))
 
+    async def ids(self) -> list[str]:
+        """Return the ids of all items, soonest first."""
+        async with self._connection.guard() as client:
+            return cast(list[str], await client.zrange(self._keys[0], 0, -1))
+
     async def waiting(self, count: int = 100) -> list[tuple[str, float]]:
         """Return ids and when they are due (Unix seconds), soonest first."""
         async with self._connection.guard() as client:

@@ -6,6 +6,7 @@ connection can't know whether its call went through.
 """
 
 from linkgate.store.connect import Script
+from linkgate.store.outbox import APPEND
 
 _CLOCK = """
 local clock = redis.call('TIME')
@@ -21,17 +22,19 @@ local function keep(key, till)
 end
 """
 
-# KEYS: link, visits, sessions, private
+# KEYS: link, visits, sessions, private, then the outbox's lists
 # ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
 #       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
 #       11 recipient, 12 expires (Unix s), 13 customer, 14 the campaign's revision, 15 how often the
-#       link can be paid (0: without end), 16 whether it is leased ('1') or led on at once
+#       link can be paid (0: without end), 16 whether it is leased ('1') or led on at once, then a
+#       line for each of the outbox's lists
 # Returns {status, done, session, attempt, attempt_at, request, private, spent_at, now,
 #          {other sessions that may be open}, payer, recovery_until}
 ENTER = Script(
     "enter",
     _CLOCK
     + _KEEP
+    + APPEND
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
     'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign', 'spent_at',
@@ -109,6 +112,7 @@ if ARGV[4] ~= '' then
     if not newest or not string.find(newest, ARGV[2], 1, true) then
         redis.call('LPUSH', KEYS[2], decision .. '\\t' .. outcome .. '\\t' .. ARGV[4])
         redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[5]) - 1)
+        for index = 5, #KEYS do append(KEYS[index], ARGV[12 + index], ARGV[1]) end
     end
     keep(KEYS[2], ARGV[1])
 end
@@ -142,9 +146,10 @@ return 1
 """,
 )
 
-# KEYS: link, sessions, visits
+# KEYS: link, sessions, visits, then the outbox's lists
 # ARGV: 1 owner, 2 attempt, 3 session id, 4 session JSON, 5 visit id, 6 outcome, 7 keep until,
-#       8 the campaign's revision, 9 a revision that no campaign has
+#       8 the campaign's revision, 9 a revision that no campaign has, then a line for each of the
+#       outbox's lists
 # Returns 1, or 0 if the link has gone on to another attempt meanwhile, or was revoked, or 2 if the
 # visit was taken back meanwhile: the session is nobody's, and has to be closed.
 SETTLE = Script(
@@ -152,6 +157,7 @@ SETTLE = Script(
     _CLOCK
     + _KEEP
     + _NOTE
+    + APPEND
     + """
 local known = redis.call('HMGET', KEYS[1], 'attempt', 'lease', 'revoked_at')
 if known[1] ~= ARGV[2] or known[3] then return 0 end
@@ -170,6 +176,9 @@ end
 redis.call('HDEL', KEYS[1], 'request', 'spent_at')
 if known[2] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease', 'lease_until') end
 keep(KEYS[2], ARGV[7])
+if not doubted then
+    for index = 4, #KEYS do append(KEYS[index], ARGV[6 + index], ARGV[7]) end
+end
 return doubted and 2 or 1
 """,
 )
@@ -195,25 +204,32 @@ return 1
 # KEYS: visits. ARGV: visit id, outcome
 NOTE = Script("note", _NOTE + "note(KEYS[1], ARGV[1], ARGV[2])\nreturn 1\n")
 
-# KEYS: link, sessions, events
-# ARGV: 1 event id ('' if none), 2 session id, 3 JSON expected ('' for none), 4 JSON new,
-#       5 keep until (Unix s)
-# Returns 'applied', 'duplicate' or 'conflict'.
+# KEYS: link, sessions, ledger, events, then the outbox's lists
+# ARGV: 1 event id ('' if none), 2 what `heard` has to be, 3 keep until (Unix s), 4 JSON: {"fields":
+#       {field of the link: value ('' for none)}, "sessions": {id: JSON}, "others": {id: JSON},
+#       "lines": [[number of its key, line]]}
+# Returns 'applied', 'duplicate' or 'conflict': then it has to be worked out anew.
 APPLY = Script(
     "apply",
     _KEEP
+    + APPEND
     + """
-if ARGV[1] ~= '' and redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 1 then return 'duplicate' end
-if (redis.call('HGET', KEYS[2], ARGV[2]) or '') ~= ARGV[3] then return 'conflict' end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-local best, rank = nil, {pending = 1, complete = 2, paid = 3}
-for _, text in ipairs(redis.call('HVALS', KEYS[2])) do
-    local state = cjson.decode(text).state
-    if rank[state] and rank[state] > (rank[best] or 0) then best = state end
+if ARGV[1] ~= '' and redis.call('SISMEMBER', KEYS[4], ARGV[1]) == 1 then return 'duplicate' end
+if (redis.call('HGET', KEYS[1], 'heard') or '0') ~= ARGV[2] then return 'conflict' end
+local change = cjson.decode(ARGV[4])
+for field, value in pairs(change.fields) do
+    if value == '' then
+        redis.call('HDEL', KEYS[1], field)
+    else
+        redis.call('HSET', KEYS[1], field, value)
+    end
 end
-if best then redis.call('HSET', KEYS[1], 'done', best) else redis.call('HDEL', KEYS[1], 'done') end
-if ARGV[1] ~= '' then redis.call('SADD', KEYS[3], ARGV[1]) end
-for _, key in ipairs(KEYS) do keep(key, ARGV[5]) end
+redis.call('HINCRBY', KEYS[1], 'heard', 1)
+for id, text in pairs(change.sessions) do redis.call('HSET', KEYS[2], id, text) end
+for id, text in pairs(change.others) do redis.call('HSET', KEYS[3], id, text) end
+if ARGV[1] ~= '' then redis.call('SADD', KEYS[4], ARGV[1]) end
+for index = 1, 4 do keep(KEYS[index], ARGV[3]) end
+for _, pair in ipairs(change.lines) do append(KEYS[pair[1]], pair[2], ARGV[3]) end
 return 'applied'
 """,
 )

@@ -1,0 +1,251 @@
+"""The ledgers of links: what is known of each one's money, and by what else a link is found.
+
+What is heard is worked out here from what is known, and written in one step with everything that
+follows from it for the link. If something else was heard meanwhile, it is worked out anew.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from linkgate.payments import (
+    DONE,
+    Known,
+    Ledger,
+    Session,
+    SessionState,
+    dump_other,
+    hear,
+    load_other,
+)
+from linkgate.store import keys, scripts
+from linkgate.store.connect import Connection, Script
+from linkgate.store.links import dump_session, load_session
+
+#: Of DONE, what a link's `done` says: the strongest.
+_STRENGTH = (SessionState.PENDING, SessionState.COMPLETE, SessionState.PAID)
+
+#: For longer than what died in the middle of an event waits to be done again.
+COUNTED_SECONDS = 26 * 3600
+
+# KEYS: counters, mark. ARGV: how long the mark stays (s), then field, amount, field, amount, ...
+_COUNT = Script(
+    "count a change",
+    """
+if not redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[1]) then return 0 end
+for index = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[index], ARGV[index + 1]) end
+return 1
+""",
+)
+
+# KEYS: link. ARGV: session id. The last few are enough: what is closed is heard of at once.
+_CLOSING = Script(
+    "close a session",
+    """
+local ids = {ARGV[1]}
+for id in string.gmatch(redis.call('HGET', KEYS[1], 'closing') or '', '%S+') do
+    if id ~= ARGV[1] and #ids < 20 then table.insert(ids, id) end
+end
+redis.call('HSET', KEYS[1], 'closing', table.concat(ids, ' '))
+return 1
+""",
+)
+
+#: What else is written with a change: pairs of an outbox's key and a line for it.
+Lines = Callable[[Ledger, Ledger, Mapping[str, str]], Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of something that was heard of a link."""
+
+    before: Ledger
+    after: Ledger
+    #: What the link's hash says of the link.
+    fields: Mapping[str, str]
+    #: Whether this very event was taken in before.
+    again: bool = False
+    #: Whether everything that follows from the event was done then, too.
+    finished: bool = False
+
+
+class Ledgers:
+    """The ledgers' part of the store. Every method raises StoreUnavailable without it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def read(self, name: str) -> Heard:
+        """Return what is known of the link with this id, as if nothing had been heard."""
+        found = await self._read(name, "")
+        return Heard(found.ledger, found.ledger, found.fields)
+
+    async def hear(
+        self,
+        name: str,
+        known: Iterable[Known],
+        lines: Lines,
+        *,
+        event: str = "",
+        keep_until: int,
+        fields: Mapping[str, str] | None = None,
+    ) -> Heard:
+        """Take `known` into the ledger of the link with this id, together with what follows.
+
+        An event (its id) is taken in once. `fields` are the link's, where they aren't known yet.
+        """
+        known = tuple(known)
+        while True:
+            found = await self._read(name, event)
+            if found.again:
+                return Heard(found.ledger, found.ledger, found.fields, True, found.finished)
+            after = hear(found.ledger, known)
+            about = {**(fields or {}), **found.fields}
+            if after == found.ledger and not event:
+                return Heard(found.ledger, after, about)
+            pairs = lines(found.ledger, after, about)
+            said = await self._write(name, event, found, after, about, pairs, keep_until)
+            if said == "applied":
+                return Heard(found.ledger, after, about)
+
+    async def finish(self, name: str, event: str) -> None:
+        """Note that all that follows from an event has been done."""
+        async with self._connection.guard() as client:
+            await client.sadd(keys.events(name), _finished(event))
+
+    async def closing(self, name: str, session: str) -> None:
+        """Note that linkgate itself closes a session, before it does."""
+        await self._connection.script(_CLOSING, [keys.link(name)], [session])
+
+    async def reconciled(self) -> int | None:
+        """Return up to when Stripe's events were gone through, in Unix seconds."""
+        async with self._connection.guard() as client:
+            text = await client.get(keys.RECONCILED)
+        return int(text) if text else None
+
+    async def set_reconciled(self, at: int) -> None:
+        """Note up to when Stripe's events were gone through."""
+        async with self._connection.guard() as client:
+            await client.set(keys.RECONCILED, at)
+
+    async def knows(self, name: str, event: str) -> bool:
+        """Say whether an event (its id) was taken in for the link with this id."""
+        async with self._connection.guard() as client:
+            return bool(await client.sismember(keys.events(name), event))
+
+    async def count(self, campaign: str, what: str, counters: Mapping[str, int]) -> None:
+        """Add to a campaign's counters for `what`, however often this is repeated within a day."""
+        pairs = [part for pair in counters.items() for part in pair]
+        await self._connection.script(
+            _COUNT,
+            [keys.counters(campaign), keys.recounted(campaign, what, 0)],
+            [COUNTED_SECONDS, *pairs],
+        )
+
+    async def refer(self, name: str, refs: Iterable[str], seconds: int) -> None:
+        """Let a link be found by Stripe's ids, for so many seconds from now."""
+        async with self._connection.guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            for ref in refs:
+                pipeline.set(keys.reference(ref), name, ex=seconds)
+            await pipeline.execute()
+
+    async def find(self, refs: Sequence[str]) -> str | None:
+        """Return the id of the link that the first known one of Stripe's ids belongs to."""
+        async with self._connection.guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            for ref in refs:
+                pipeline.get(keys.reference(ref))
+            found = cast(list[str | None], await pipeline.execute() if refs else [])
+        return next((name for name in found if name), None)
+
+    async def _read(self, name: str, event: str) -> "_Found":
+        async with self._connection.guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.hgetall(keys.link(name))
+            pipeline.hvals(keys.sessions(name))
+            pipeline.hvals(keys.ledger(name))
+            pipeline.sismember(keys.events(name), event)
+            pipeline.sismember(keys.events(name), _finished(event))
+            fields, sessions, others, again, finished = await pipeline.execute()
+        ledger = Ledger.of(map(load_session, sessions), map(load_other, others))
+        return _Found(fields, ledger, bool(event and again), bool(finished))
+
+    async def _write(
+        self,
+        name: str,
+        event: str,
+        found: "_Found",
+        after: Ledger,
+        about: Mapping[str, str],
+        pairs: Sequence[tuple[str, str]],
+        keep_until: int,
+    ) -> str:
+        before = found.ledger
+        touched = [keys.link(name), keys.sessions(name), keys.ledger(name), keys.events(name)]
+        places = {
+            key: len(touched) + n for n, key in enumerate(dict.fromkeys(k for k, _ in pairs), 1)
+        }
+        change = {
+            "fields": {**_missing(found.fields, about), **_summary(after)},
+            "sessions": {
+                one.id: dump_session(one)
+                for one in after.sessions.values()
+                if before.sessions.get(one.id) != one
+            },
+            "others": {
+                one.id: dump_other(one)
+                for one in after.others.values()
+                if before.others.get(one.id) != one
+            },
+            "lines": [[places[key], line] for key, line in pairs],
+        }
+        return str(
+            await self._connection.script(
+                scripts.APPLY,
+                [*touched, *places],
+                [event, found.fields.get("heard", "0"), keep_until, json.dumps(change)],
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    fields: Mapping[str, str]
+    ledger: Ledger
+    again: bool
+    finished: bool
+
+
+def _finished(event: str) -> str:
+    return f"{event} finished"
+
+
+def _missing(known: Mapping[str, str], about: Mapping[str, str]) -> dict[str, str]:
+    return {field: value for field, value in about.items() if value and field not in known}
+
+
+def _summary(ledger: Ledger) -> dict[str, str]:
+    """Return what visits have to know of a ledger, as fields of the link."""
+    done = [one for one in ledger.sessions.values() if one.state in DONE]
+    best = max((one.state for one in done), key=_STRENGTH.index, default="")
+    payer = next((one.customer for one in sorted(done, key=_newest) if one.customer), "")
+    return {
+        "done": str(best),
+        "done_count": str(len(done)) if done else "",
+        "open": " ".join(
+            one.id for one in ledger.sessions.values() if one.state is SessionState.OPEN
+        ),
+        "payer": payer or "",
+        "recovery_until": _recovery(ledger),
+    }
+
+
+def _newest(session: Session) -> int:
+    return -session.created_at
+
+
+def _recovery(ledger: Ledger) -> str:
+    until = max((one.recovery_until for one in ledger.sessions.values()), default=0)
+    return str(until) if until else ""

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 
+from linkgate import anonymous
 from linkgate.addresses import neighbourhood
 from linkgate.bench import Bench
 from linkgate.detection import (
@@ -54,10 +55,13 @@ class Judge:
         self._asked = frozenset(rule.name for rule in bench.rules.rules)
         self._source = lru_cache(_SOURCES_KEPT)(self._name_source)
 
-    async def judge(self, visit: str, signals: Signals, link: Link, now: float) -> Judged:
+    async def judge(
+        self, visit: str, signals: Signals, link: Link, now: float, *, fresh: bool = False
+    ) -> Judged:
         """Judge the visit with id `visit`; never fails for want of a store.
 
-        What the visit tells about earlier ones is written down before this returns.
+        What the visit tells about earlier ones is written down before this returns. `fresh` says
+        that the link was made for this very visit.
         """
         rules = self._bench.rules
         verdict = rules.judge(signals, NOTHING_KNOWN, now)
@@ -66,13 +70,16 @@ class Judge:
         # a decoy is a person's browser at work on all of a page's links: nobody is marked for it.
         silent = verdict.value is Standing.AUTOMATED and not signals.decoy
         if not silent and not prefetching(signals):
-            history = await self._remember(visit, signals, link, now)
+            history = await self._remember(visit, signals, link, now, fresh=fresh)
             if history != NOTHING_KNOWN:
                 verdict = rules.judge(signals, history, now)
         return Judged(verdict, self._other_opinion(signals, history, now, verdict, link.campaign))
 
-    async def _remember(self, visit: str, signals: Signals, link: Link, now: float) -> History:
+    async def _remember(
+        self, visit: str, signals: Signals, link: Link, now: float, *, fresh: bool
+    ) -> History:
         history = NOTHING_KNOWN
+        way = anonymous.way_of(link)
         try:
             history = await self._store.memory.sight(
                 visit=visit,
@@ -83,6 +90,8 @@ class Judge:
                 decoy_seconds=self._decoy_seconds,
                 leave=not signals.decoy and (signals.press is None or signals.press.unpressed),
                 decoy=signals.decoy,
+                way=way.id if way else "",
+                fresh=fresh,
             )
             found = hindsight(signals, history, self._bench.rules.limits)
             # A rule that the operator has switched off takes nothing back either.

@@ -71,19 +71,19 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
     everywhere = (*history.link, *history.network)
     at_address = tuple(s for s in everywhere if s.same_address)
     in_network = tuple(s for s in everywhere if s.same_network)
-    others = {sighting.link for sighting in history.network}
+    others = {sighting.opened for sighting in history.network}
     for rule, whence, sightings, limit, closing in (
         ("burst-address", "address", at_address, limits.burst_links, limits.burst_close_seconds),
         ("burst-network", "network", in_network, limits.burst_network_links, 0.0),
     ):
         near = within(sightings, limits.burst_seconds)
-        if len(others & {sighting.link for sighting in near}) < limit - 1:
+        if len(others & {sighting.opened for sighting in near}) < limit - 1:
             continue
         # Only the visit that completes a burst has something to tell: whoever goes on with it finds
         # one that was judged by it, and the ones before that in doubt already.
         if any(_saw_a_burst(one, sightings, limit, limits.burst_seconds) for one in near):
             continue
-        at_once = others & {sighting.link for sighting in within(near, closing)}
+        at_once = others & {sighting.opened for sighting in within(near, closing)}
         closes = closing > 0 and len(at_once) >= limit - 1
         seconds = f"{limits.burst_seconds:g} s"
         reason = f"it was the beginning of {limit} links from one {whence} within {seconds}"
@@ -94,5 +94,5 @@ def _bursts(history: History, limits: Limits) -> Iterable[Doubt]:
 
 
 def _saw_a_burst(one: Sighting, sightings: Iterable[Sighting], limit: int, seconds: float) -> bool:
-    before = {s.link for s in sightings if one.age <= s.age <= one.age + seconds}
-    return len(before | {one.link}) >= limit
+    before = {s.opened for s in sightings if one.age <= s.age <= one.age + seconds}
+    return len(before | {one.opened}) >= limit

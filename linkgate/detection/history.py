@@ -17,6 +17,13 @@ class Sighting:
     same_network: bool = False
     same_address: bool = False
     same_browser: bool = False
+    way: str = ""
+    """The unsigned way in that was opened, where each visit has a link of its own."""
+
+    @property
+    def opened(self) -> str:
+        """What was opened. Many people at a poster open one thing, each by a link of their own."""
+        return self.way or self.link
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,8 @@ class History:
     link: tuple[Sighting, ...] = ()
     """Earlier visits to the same link, from anywhere."""
     network: tuple[Sighting, ...] = ()
-    """Earlier visits to other links from the visitor's network, the address's own included."""
+    """Earlier visits to other links (and other unsigned ways) from the visitor's network, the
+    address's own included."""
     link_decoy: float | None = None
     """Seconds since the link's decoy was opened, if it was lately."""
     address_decoy: float | None = None

@@ -79,7 +79,7 @@ def _burst(scene: Scene, sightings: Iterable[Sighting], limit: int, whence: str)
     if press is not None and not press.unpressed:
         return None
     seconds = scene.limits.burst_seconds
-    links = 1 + len({sighting.link for sighting in within(sightings, seconds)})
+    links = 1 + len({sighting.opened for sighting in within(sightings, seconds)})
     if links < limit:
         return None
     return suspect(f"{links} links were opened from {whence} within {seconds:g} s")

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
 
 from linkgate.campaigns import Campaign
 from linkgate.errors import Conflict, NotFound, StoreUnavailable
@@ -16,8 +19,10 @@ from linkgate.store.connect import Connection, Script
 FRESH_SECONDS = 2.0
 #: While the store is away, a campaign seen before is used for this long, so that people get in.
 STALE_SECONDS = 3600.0
-#: Slugs come from signed tokens, so only an operator can fill the cache; the bound is for safety.
+#: Only what there is is cached, so that only an operator can fill it; the bound is for safety.
 MAX_CACHED = 10_000
+#: Campaigns that are read in one go where all are looked through: other work gets its turn between.
+_AT_ONCE = 500
 
 # KEYS: campaign, trouble. ARGV: revision expected (0 for none), JSON. 1, or 0 on a conflict.
 # A change may well have mended what was wrong: the destination's last refusal is forgotten.
@@ -36,9 +41,16 @@ return 1
 )
 
 
+class _Glance(msgspec.Struct):
+    public: bool = False
+
+
+_GLANCE = msgspec.json.Decoder(_Glance)
+
+
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    campaign: Campaign | None
+    campaign: Campaign
     at: float
 
 
@@ -52,6 +64,8 @@ class Campaigns:
         self._monotonic = monotonic
         self._cache: dict[str, _Cached] = {}
         self._loading: dict[str, asyncio.Task[Campaign | None]] = {}
+        self._public: tuple[tuple[Campaign, ...], float] = (), -math.inf
+        self._loading_public: asyncio.Task[tuple[Campaign, ...]] | None = None
 
     def peek(self, slug: str) -> Campaign | None:
         """Return the campaign if a fresh copy is at hand; never waits."""
@@ -73,6 +87,28 @@ class Campaigns:
             if stale := self._cached(slug, STALE_SECONDS):
                 return stale.campaign
             raise
+
+    async def public(self) -> tuple[Campaign, ...]:
+        """Return the campaigns that are open to the public, oldest first.
+
+        At most FRESH_SECONDS old, or older if the store is away.
+        """
+        known, at = self._public
+        age = self._monotonic() - at
+        if age < FRESH_SECONDS:
+            return known
+        if self._loading_public is None:
+            self._loading_public = asyncio.create_task(self._load_public())
+            self._loading_public.add_done_callback(self._loaded_public)
+        try:
+            return await asyncio.shield(self._loading_public)
+        except StoreUnavailable:
+            if age < STALE_SECONDS:
+                return known
+            raise
+
+    def _loaded_public(self, _: asyncio.Task[tuple[Campaign, ...]]) -> None:
+        self._loading_public = None
 
     def _cached(self, slug: str, seconds: float) -> _Cached | None:
         cached = self._cache.get(slug)
@@ -97,6 +133,7 @@ class Campaigns:
         if not done:
             raise Conflict(f"campaign {campaign.slug!r} was changed by someone else; read it again")
         self._cache.pop(campaign.slug, None)
+        self._public = self._public[0], self._public[1] - FRESH_SECONDS
         async with self._connection.guard() as client:
             await client.zadd(
                 keys.CAMPAIGNS, {campaign.slug: campaign.created_at.timestamp()}, nx=True
@@ -138,10 +175,29 @@ class Campaigns:
         async with self._connection.guard() as client:
             text = await client.get(keys.campaign(slug))
         campaign = _load(text) if text else None
+        if campaign is None:
+            # Anybody may ask for any slug: that must not push out those that people need.
+            self._cache.pop(slug, None)
+            return None
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[slug] = _Cached(campaign, self._monotonic())
         return campaign
+
+    async def _load_public(self) -> tuple[Campaign, ...]:
+        async with self._connection.guard() as client:
+            slugs = cast(list[str], await client.zrange(keys.CAMPAIGNS, 0, -1))
+        found: list[Campaign] = []
+        for start in range(0, len(slugs), _AT_ONCE):
+            async with self._connection.guard() as client:
+                pipeline = client.pipeline(transaction=False)
+                for slug in slugs[start : start + _AT_ONCE]:
+                    pipeline.get(keys.campaign(slug))
+                texts = await pipeline.execute()
+            # To read a whole campaign takes ten times as long as this glance at it.
+            found += [_load(text) for text in texts if text and _GLANCE.decode(text).public]
+        self._public = tuple(found), self._monotonic()
+        return tuple(found)
 
 
 def _dump(campaign: Campaign) -> str:

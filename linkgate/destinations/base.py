@@ -27,7 +27,14 @@ class NotNow(Exception):
 
 
 class Gone(Exception):
-    """Stripe knows nothing of this object: a session that is gone can't be paid."""
+    """Stripe knows nothing of this object: a session that is gone can't be paid.
+
+    `param` names what it was in the request, if known.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class Unreachable(LinkgateError):

@@ -4,14 +4,11 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
-
-from pydantic import Field, StringConstraints, model_validator
+from typing import TYPE_CHECKING, Any
 
 from linkgate.destinations.base import (
     Attempt,
     Deadline,
-    DestinationSettings,
     Going,
     Gone,
     Instead,
@@ -20,147 +17,21 @@ from linkgate.destinations.base import (
     NotNow,
     SpentKey,
 )
+from linkgate.destinations.checkout_items import LineItem
 from linkgate.destinations.checkout_parameters import CLOCK_MARGIN_SECONDS, parameters
+from linkgate.destinations.checkout_settings import OWN_PARAMETERS, CheckoutDestination
 from linkgate.destinations.portal import open_portal
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
 from linkgate.payments import Session, SessionState
 from linkgate.references import References
 from linkgate.tokens import Link
-from linkgate.validation import Model, WebAddress
 
 if TYPE_CHECKING:
     from linkgate.campaigns import Campaign
 
+__all__ = ["KIND", "OWN_PARAMETERS", "Checkout", "CheckoutDestination", "LineItem"]
+
 log = logging.getLogger(__name__)
-
-#: What linkgate sets itself on every Checkout Session: passing it through would break a law.
-OWN_PARAMETERS = frozenset(
-    {"mode", "expires_at", "client_reference_id", "customer", "success_url", "cancel_url"}
-    | {"line_items", "ui_mode", "return_url"}
-    # A recovered session is a second one: `recovery` sees to it that it is found and closed.
-    | {"after_expiration"}
-)
-
-#: Parameters that linkgate adds its own metadata to, each an object with `metadata` in it.
-_DATA_PARAMETERS = ("payment_intent_data", "subscription_data", "setup_intent_data")
-
-
-class LineItem(Model):
-    """One thing to buy: a price at Stripe, or `price_data` that describes one inline."""
-
-    price: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    price_data: dict[str, Any] | None = None
-    quantity: Annotated[int, Field(ge=1, le=999_999)] | None = 1
-    adjustable_quantity: dict[str, Any] | None = None
-    tax_rates: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _one_price(self) -> Self:
-        if (self.price is None) == (self.price_data is None):
-            raise ValueError("give exactly one of price and price_data")
-        return self
-
-
-class CheckoutDestination(DestinationSettings):
-    """A Stripe Checkout Session, made when a person visits."""
-
-    default_payments: ClassVar[int | None] = 1
-    is_checkout: ClassVar[bool] = True
-
-    kind: Literal["checkout"] = "checkout"
-    mode: Literal["payment", "subscription", "setup"] = "payment"
-    line_items: Annotated[tuple[LineItem, ...], Field(max_length=100)] = ()
-    success_url: WebAddress | None = Field(
-        default=None,
-        description="Where Stripe sends people who have paid; linkgate's own page, which tells "
-        "whether the payment is confirmed, if null",
-    )
-    cancel_url: WebAddress | None = Field(
-        default=None,
-        description="Where people go who turn back; linkgate's own page, which lets them start "
-        "afresh, if null",
-    )
-    allow_promotion_codes: bool | None = Field(
-        default=None, description="Whether people may enter promotion codes"
-    )
-    automatic_tax: bool | None = Field(
-        default=None, description="Whether Stripe Tax works out the tax"
-    )
-    trial_days: Annotated[int, Field(ge=1, le=730)] | None = Field(
-        default=None, description="Days before a subscription's first payment; mode subscription"
-    )
-    locale: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{2,4})?$")] | None
-    ) = Field(
-        default=None,
-        description="The language of Stripe's page, such as \"de\"; the browser's if null",
-    )
-    customer_update: (
-        dict[Literal["address", "name", "shipping"], Literal["auto", "never"]] | None
-    ) = Field(
-        default=None,
-        description="Whether what people enter is saved on their customer; for links with one",
-    )
-    existing_customer: Literal["portal", "checkout", "page"] = Field(
-        default="portal",
-        description="Where a customer goes who already has the subscription: to Stripe's billing "
-        "portal, to a checkout all the same, or to a page that says so",
-    )
-    recovery: bool = Field(
-        default=False,
-        description="Whether Stripe makes a recovery link when a session expires "
-        "(after_expiration); events of the recovered session count for the same link",
-    )
-    params: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Further parameters of Stripe's POST /v1/checkout/sessions, passed as they are",
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.mode != "setup" and not self.line_items:
-            raise ValueError(f"mode {self.mode} needs line_items; setup is the mode without")
-        if self.mode == "setup" and self.line_items:
-            raise ValueError("mode setup takes no line_items: nothing is bought")
-        if self.trial_days and self.mode != "subscription":
-            raise ValueError("trial_days needs mode subscription; nothing else has a trial")
-        owned = sorted(OWN_PARAMETERS & self.params.keys())
-        if owned:
-            raise ValueError(f"params must not set {', '.join(owned)}: linkgate sets these itself")
-        _check_names("params", self.params)
-        _check_metadata("params.metadata", self.params)
-        for name in _DATA_PARAMETERS:
-            data = self.params.get(name)
-            if data is not None and not isinstance(data, dict):
-                raise ValueError(f"params.{name} must be an object")
-            _check_metadata(f"params.{name}.metadata", data or {})
-        return self
-
-
-def _check_names(place: str, value: Any) -> None:
-    # "after_expiration[recovery][enabled]" is on the wire what the nested objects are.
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if not name or "[" in name or "]" in name:
-                raise ValueError(f"{place}: write {name!r} as nested objects, without brackets")
-            _check_names(f"{place}.{name}", inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _check_names(place, inner)
-
-
-def _check_metadata(name: str, holder: Mapping[str, Any]) -> None:
-    # Stripe's limits (https://docs.stripe.com/api/metadata), less linkgate's own four keys.
-    metadata = holder.get("metadata")
-    if metadata is None:
-        return
-    if not isinstance(metadata, dict) or len(metadata) > 46:
-        raise ValueError(f"{name} must be an object of at most 46 keys")
-    for key, value in metadata.items():
-        if not isinstance(value, str | int | float | bool) or len(str(value)) > 500:
-            raise ValueError(f"{name}.{key} must be a text of at most 500 characters")
-        if not 0 < len(key) <= 40:
-            raise ValueError(f"{name}: keys have 1 to 40 characters")
 
 
 class Checkout:
@@ -205,6 +76,12 @@ class Checkout:
             known = await self._api.subscriptions(going.customer, deadline)
         except Gone:
             return None
+        except DestinationMisconfigured as error:
+            # A customer whom Stripe doesn't know has nothing. What else it refuses, such as a key
+            # that may not read subscriptions, must not sell them a second one.
+            if error.param == "customer":
+                return None
+            raise
         except SpentKey as error:
             raise DestinationBusy(str(error)) from error
         if not any(_sells(wanted, each) for each in known):
@@ -215,7 +92,12 @@ class Checkout:
             "customer": going.customer,
             "return_url": self._back(going.link.id),
         }
-        url = await open_portal(self._means, params, going, deadline)
+        try:
+            url = await open_portal(self._means, params, going, deadline)
+        except DestinationMisconfigured as error:
+            # The account has no portal, say. That is no reason to sell them a second one.
+            log.warning("campaign %s: no billing portal: %s", going.campaign.slug, error)
+            return Instead("has the subscription already; no portal", page="subscribed")
         return Instead("has the subscription already: portal", url=url)
 
     async def strays(
@@ -310,9 +192,8 @@ def _sells(wanted: CheckoutDestination, subscription: Mapping[str, Any]) -> bool
     if subscription.get("status") not in _HAD:
         return False
     prices = {item.price for item in wanted.line_items if item.price}
-    products = {item.price_data.get("product") for item in wanted.line_items if item.price_data} - {
-        None
-    }
+    products = {item.price_data.get("product") for item in wanted.line_items if item.price_data}
+    products.discard(None)
     for item in (subscription.get("items") or {}).get("data", ()):
         price = item.get("price") or {}
         if price.get("id") in prices or price.get("product") in products:

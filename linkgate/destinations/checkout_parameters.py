@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from linkgate import anonymous
+from linkgate.destinations.checkout_rules import automatic_tax, collects_tax_ids
 from linkgate.tokens import Link
 
 if TYPE_CHECKING:
     from linkgate.campaigns import Campaign
-    from linkgate.destinations.checkout import CheckoutDestination
+    from linkgate.destinations.checkout_settings import CheckoutDestination
 
 #: Stripe wants expires_at at least 30 minutes ahead on ITS clock; ours may be behind it.
 CLOCK_MARGIN_SECONDS = 120
@@ -66,6 +67,7 @@ def parameters(
         params["customer"] = link.customer
         params.pop("customer_email", None)
         params.pop("customer_creation", None)
+        _let_update(params, wanted)
     else:
         # Stripe refuses it without a customer; a link without one must not be shut out by it.
         params.pop("customer_update", None)
@@ -75,6 +77,8 @@ def parameters(
 
 
 def _add_conveniences(params: dict[str, Any], wanted: "CheckoutDestination", data: str) -> None:
+    if wanted.currency:
+        params["currency"] = wanted.currency
     if wanted.allow_promotion_codes is not None:
         params["allow_promotion_codes"] = wanted.allow_promotion_codes
     if wanted.automatic_tax is not None:
@@ -90,6 +94,19 @@ def _add_conveniences(params: dict[str, Any], wanted: "CheckoutDestination", dat
         if wanted.allow_promotion_codes:
             recovery["allow_promotion_codes"] = True
         params["after_expiration"] = {"recovery": recovery}
+
+
+def _let_update(params: dict[str, Any], wanted: "CheckoutDestination") -> None:
+    # Stripe refuses a known customer without a valid address where it works out the tax, and any
+    # known customer where it collects tax ids, unless it may save what they enter:
+    # https://docs.stripe.com/tax/checkout and https://docs.stripe.com/tax/checkout/tax-ids
+    update = dict(params.get("customer_update") or {})
+    if automatic_tax(wanted) and update.get("shipping") != "auto":
+        update.setdefault("address", "auto")
+    if collects_tax_ids(wanted):
+        update.setdefault("name", "auto")
+    if update:
+        params["customer_update"] = update
 
 
 def _metadata(*sources: Mapping[str, Any] | None) -> dict[str, str]:

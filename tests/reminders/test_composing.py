@@ -168,7 +168,7 @@ def test_a_campaigns_name_makes_no_header_of_its_own(name: str) -> None:
     assert message["From"].addresses[0].addr_spec == "a@example.com"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=200), st.text(max_size=120))
 def test_whatever_stands_in_words_and_names_the_headers_stay_ours(text: str, name: str) -> None:
     head = Letterhead("a@example.com", name, name or "x", "#1f5eff")

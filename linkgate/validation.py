@@ -78,11 +78,10 @@ def validated(model: type[M], data: Any) -> M:
 
 def _problem(model: type[BaseModel], details: Any) -> Problem:
     # pydantic names a wrong key of an object by the key and, behind it, "[key]".
-    place = tuple(step for step in details["loc"] if step != "[key]")
+    whole = tuple(step for step in details["loc"] if step != "[key]")
     # pydantic names the kind behind a destination: destination.checkout.mode.
-    if len(place) > 1 and place[0] == "destination":
-        place = (place[0], *place[2:])
-    return Problem(".".join(map(str, place)) or "body", _message(model, details, place))
+    place = (whole[0], *whole[2:]) if len(whole) > 1 and whole[0] == "destination" else whole
+    return Problem(".".join(map(str, place)) or "body", _message(model, details, whole))
 
 
 def _message(model: type[BaseModel], details: Any, place: tuple[int | str, ...]) -> str:
@@ -105,14 +104,22 @@ def _message(model: type[BaseModel], details: Any, place: tuple[int | str, ...])
 
 def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """Name the fields of the model that stands at `place` below `model`; none if none does."""
+    choice = [model]
     for step in place:
-        if isinstance(step, str):
-            field = model.model_fields.get(step)
-            inner = next(_models(field.annotation), None) if field else None
-            if inner is None:
-                return []
-            model = inner
-    return list(model.model_fields)
+        if not isinstance(step, str):
+            continue
+        if len(choice) > 1:
+            # Of several kinds, pydantic names the one that was meant.
+            choice = [each for each in choice if _kind(each) == step]
+            continue
+        field = choice[0].model_fields.get(step) if choice else None
+        choice = list(dict.fromkeys(_models(field.annotation))) if field else []
+    return list(choice[0].model_fields) if len(choice) == 1 else []
+
+
+def _kind(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("kind")
+    return field.default if field else None
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

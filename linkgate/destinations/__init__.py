@@ -21,9 +21,19 @@ DEFAULT_KIND: Final = checkout.KIND.name
 
 
 def _kind_of(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return value.get("kind", DEFAULT_KIND)
-    return getattr(value, "kind", None)
+    if not isinstance(value, Mapping):
+        return getattr(value, "kind", DEFAULT_KIND)
+    if "kind" not in value:
+        return None if _is_another(value) else DEFAULT_KIND
+    kind = value["kind"]
+    return kind if isinstance(kind, str) else None
+
+
+def _is_another(value: Mapping[str, Any]) -> bool:
+    """Say whether a destination without its kind has a field that only other kinds have."""
+    own = checkout.KIND.settings.model_fields
+    known = {name for kind in KINDS for name in kind.settings.model_fields}
+    return any(name in known and name not in own for name in value)
 
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from linkgate.destinations.base import (
     Reply,
     Unreachable,
 )
+from linkgate.destinations.fields import SecretNumber
 from linkgate.destinations.location import Target, ascii_address, read_target
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
 from linkgate.tokens import Purpose
@@ -60,7 +61,7 @@ class CallbackDestination(DestinationSettings):
     timeout_seconds: Annotated[float, Field(ge=1, le=8)] = Field(
         default=4, description="How long one request to it may take"
     )
-    secret_number: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    secret_number: SecretNumber = Field(
         default=1, description="Raised to change the secret that requests are signed with"
     )
 

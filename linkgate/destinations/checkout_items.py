@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, 
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from linkgate.destinations.fields import Currency, Decimals
 from linkgate.errors import Invalid, Problem
 from linkgate.validation import Model, validated
 
@@ -85,15 +86,13 @@ class ProductData(Model):
 class PriceData(Model):
     """A price described inline."""
 
-    currency: Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")] = Field(
-        description="Three lower-case letters, such as eur"
-    )
+    currency: Currency
     unit_amount: Annotated[int, Field(ge=0, le=999_999_999_999)] | None = Field(
         default=None, description="In the currency's smallest unit: 4900 is 49.00 euros"
     )
-    unit_amount_decimal: (
-        Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$")] | None
-    ) = Field(default=None, description="The same with decimals, as a text")
+    unit_amount_decimal: Decimals | None = Field(
+        default=None, description="The same with decimals, as a text"
+    )
     product: Text | None = None
     product_data: ProductData | None = None
     recurring: Recurring | None = None

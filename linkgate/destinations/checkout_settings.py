@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from linkgate.destinations import checkout_rules
 from linkgate.destinations.base import DestinationSettings
 from linkgate.destinations.checkout_items import LineItem
+from linkgate.destinations.fields import Currency, Locale
 from linkgate.errors import Problem
 from linkgate.validation import WebAddress
 
@@ -42,7 +43,7 @@ class CheckoutDestination(DestinationSettings):
         description="Where people go who turn back; linkgate's own page, which lets them start "
         "afresh, if null",
     )
-    currency: Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")] | None = Field(
+    currency: Currency | None = Field(
         default=None,
         description="Three lower-case letters, such as eur; mode setup needs it, elsewhere the "
         "prices say it",
@@ -56,9 +57,7 @@ class CheckoutDestination(DestinationSettings):
     trial_days: Annotated[int, Field(ge=1, le=730)] | None = Field(
         default=None, description="Days before a subscription's first payment; mode subscription"
     )
-    locale: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{2,4})?$")] | None
-    ) = Field(
+    locale: Locale | None = Field(
         default=None,
         description="The language of Stripe's page, such as \"de\"; the browser's if null",
     )

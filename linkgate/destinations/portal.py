@@ -23,6 +23,7 @@ from linkgate.destinations.base import (
 )
 from linkgate.destinations.checkout_items import Shaped
 from linkgate.destinations.checkout_rules import LOCALES
+from linkgate.destinations.fields import Configuration, Locale
 from linkgate.destinations.portal_flows import FlowData
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, Problem
 from linkgate.validation import WebAddress
@@ -44,14 +45,12 @@ class PortalDestination(DestinationSettings):
         default=None,
         description="Where the portal's way back leads; the portal configuration's own if null",
     )
-    configuration: str | None = Field(
+    configuration: Configuration | None = Field(
         default=None,
-        pattern=r"^bpc_[A-Za-z0-9]{1,250}$",
         description="The id of a portal configuration at Stripe; its default one if null",
     )
-    locale: str | None = Field(
+    locale: Locale | None = Field(
         default=None,
-        pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{2,4})?$",
         description="The portal's language; the customer's or the browser's if null",
     )
     flow_data: Annotated[dict[str, Any], Shaped(FlowData)] | None = Field(

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from linkgate import proofs
 from linkgate.destinations.base import Deadline, DestinationSettings, Going, Kind, Means
+from linkgate.destinations.fields import Parameter, SecretNumber
 from linkgate.destinations.location import Target, ascii_address, merged, origin
 from linkgate.tokens import Link, Purpose
 
@@ -53,13 +54,13 @@ class UrlDestination(DestinationSettings):
         description="Whether a short-lived signed proof of the visit is added, which the target "
         "verifies by itself",
     )
-    proof_parameter: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")
-    ] = Field(default="linkgate_proof", description="The parameter that carries the proof")
+    proof_parameter: Parameter = Field(
+        default="linkgate_proof", description="The parameter that carries the proof"
+    )
     proof_seconds: Annotated[int, Field(ge=60, le=300)] = Field(
         default=120, description="How long a proof is good"
     )
-    secret_number: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    secret_number: SecretNumber = Field(
         default=1, description="Raised to change the secret that proofs are signed with"
     )
 

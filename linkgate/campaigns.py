@@ -12,10 +12,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from linkgate import anonymous
+from linkgate import anonymous, proofs
 from linkgate.destinations import DEFAULT_KIND, Destination
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
+from linkgate.proofs import Secrets
+from linkgate.tokens import Keyring
 from linkgate.validation import Instant, Model, Slug, WebAddress, validated
 
 
@@ -164,6 +166,15 @@ def change_status(campaign: Campaign, status: Status, now: datetime) -> Campaign
     if campaign.status is Status.ENDED and status is not Status.ENDED:
         raise Conflict(f"campaign {campaign.slug} has ended; an ended campaign can't be reopened")
     return campaign if campaign.status is status else _revised(campaign, now, status=status)
+
+
+def secrets_of(keyring: Keyring, campaign: Campaign) -> Secrets | None:
+    """Return what a campaign shares with its target; None where there is nothing to verify."""
+    goal = campaign.destination
+    if goal.secret_purpose is None:
+        return None
+    number: int = getattr(goal, "secret_number", 1)
+    return proofs.secrets_of(keyring, goal.secret_purpose, campaign.slug, number)
 
 
 _NOT_BY_PATCH = {

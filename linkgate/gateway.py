@@ -48,6 +48,7 @@ class Gateway:
     config: Config
     clock: Clock
     store: Store
+    keyring: Keyring
     tokens: LinkTokens
     pages: Pages
     proxies: TrustedProxies
@@ -141,6 +142,7 @@ class Gateway:
             config=config,
             clock=clock,
             store=store,
+            keyring=keyring,
             tokens=tokens,
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),

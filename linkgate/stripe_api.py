@@ -372,9 +372,9 @@ def _translated(error: Exception) -> Exception:
         return error
     if isinstance(error, stripe.IdempotencyError) or (error.http_status or 500) >= 500:
         return SpentKey(_words(error))
-    if error.http_status == 404 and error.code == "resource_missing":
-        return Gone(_words(error))
     param = getattr(error, "param", None)
+    if error.http_status == 404 and error.code == "resource_missing":
+        return Gone(_words(error), param=param)
     hint = "; is this machine's clock right?" if param == "expires_at" else ""
     return DestinationMisconfigured(_words(error) + hint, settled=True, param=param)
 

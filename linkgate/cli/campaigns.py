@@ -1,4 +1,4 @@
-"""`linkgate campaigns`: create, list, show, change, pause, resume, end."""
+"""`linkgate campaigns`: create, list, show, change, pause, resume, end, secret."""
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs; see linkgate.cli
 
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Campaigns: create, list, show, change, pause, resume, end.",
+    help="Campaigns: create, list, show, change, pause, resume, end, secret.",
 )
 
 Slug = Annotated[str, typer.Argument(help="The campaign's slug.")]
@@ -35,6 +35,19 @@ SuccessUrl = Annotated[
 ]
 CancelUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Where Stripe sends people who turn back.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Instead of a checkout: the address that its links lead to."),
+]
+Callback = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Instead of a checkout: your service, which says where each goes."
+    ),
+]
+Portal = Annotated[
+    bool, typer.Option("--portal", help="Instead of a checkout: Stripe's billing portal.")
 ]
 Policy = Annotated[str | None, typer.Option(help="adaptive (the default), confirm or direct.")]
 SentAt = Annotated[
@@ -77,6 +90,9 @@ def create(
     mode: Mode = None,
     success_url: SuccessUrl = None,
     cancel_url: CancelUrl = None,
+    url: Url = None,
+    callback: Callback = None,
+    portal: Portal = False,
     policy: Policy = None,
     sent_at: SentAt = None,
     scan_minutes: ScanMinutes = None,
@@ -95,8 +111,8 @@ def create(
     from linkgate.campaigns import create as created
 
     draft = Draft(
-        name, price, mode, success_url, cancel_url, policy, sent_at, scan_minutes, public,
-        session_minutes, link_days,
+        name, price, mode, success_url, cancel_url, url, callback, portal, policy, sent_at,
+        scan_minutes, public, session_minutes, link_days,
     )  # fmt: skip
     data = read_draft(file, draft, whole=True)
     if slug is not None:
@@ -168,6 +184,9 @@ def change(
     mode: Mode = None,
     success_url: SuccessUrl = None,
     cancel_url: CancelUrl = None,
+    url: Url = None,
+    callback: Callback = None,
+    portal: Portal = False,
     policy: Policy = None,
     sent_at: SentAt = None,
     scan_minutes: ScanMinutes = None,
@@ -182,8 +201,8 @@ def change(
     from linkgate.campaigns import check_life
 
     draft = Draft(
-        name, price, mode, success_url, cancel_url, policy, sent_at, scan_minutes, public,
-        session_minutes, link_days,
+        name, price, mode, success_url, cancel_url, url, callback, portal, policy, sent_at,
+        scan_minutes, public, session_minutes, link_days,
     )  # fmt: skip
     patch = read_draft(file, draft, whole=False)
 
@@ -214,6 +233,33 @@ def resume(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
 def end(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
     """End a campaign for good: its links show a page that says so."""
     _tell(_move(ctx, slug, "ended"), "has ended", as_json)
+
+
+@app.command()
+def secret(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
+    """Show the secret by which a campaign's target or service verifies linkgate."""
+    from linkgate.campaigns import secrets_of
+    from linkgate.errors import NotFound
+    from linkgate.proofs import Secrets
+    from linkgate.tokens import Keyring
+
+    async def read(config: "Config", store: "Store") -> "tuple[Campaign, Secrets | None]":
+        campaign = await store.campaigns.read(slug)
+        keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
+        return campaign, secrets_of(keyring, campaign)
+
+    campaign, found = with_store(ctx, read)
+    kind = campaign.destination.kind
+    if found is None:
+        raise NotFound(f"campaign {slug!r} leads to a {kind}, which needs no secret")
+    if as_json:
+        printing.as_json({"kind": kind, "current": list(found.current), "next": found.next})
+        return
+    for text in found.current:
+        printing.line(text)
+    if len(found.current) > 1:
+        printing.note("One for each signing key: what verifies a proof has to accept them all.")
+    printing.note(f"After secret_number is raised by one: {found.next}")
 
 
 def _move(ctx: typer.Context, slug: str, status: str) -> "Campaign":
@@ -248,7 +294,9 @@ def _print(campaign: "Campaign") -> None:
             "sent": campaign.sent_at,
             "scan window": _minutes(campaign.scan_minutes),
             "public": "yes" if campaign.public else "no",
-            "checkout open": f"{campaign.session_minutes} minutes",
+            "checkout open": (
+                f"{campaign.session_minutes} minutes" if campaign.destination.is_checkout else None
+            ),
             "links live": f"{campaign.link_days} days" if campaign.link_days else None,
             "created": campaign.created_at,
             "changed": campaign.updated_at,

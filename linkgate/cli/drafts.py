@@ -35,6 +35,9 @@ class Draft:
     mode: str | None
     success_url: str | None
     cancel_url: str | None
+    url: str | None
+    callback: str | None
+    portal: bool
     policy: str | None
     sent_at: str | None
     scan_minutes: int | None
@@ -78,6 +81,7 @@ def _with_option(problem: Problem, options: dict[str, str]) -> Problem:
 
 def _fields(draft: Draft) -> dict[str, Any]:
     destination = {
+        **_another_kind(draft),
         "mode": draft.mode,
         "line_items": None if draft.price is None else [_item(text) for text in draft.price],
         "success_url": draft.success_url,
@@ -95,6 +99,22 @@ def _fields(draft: Draft) -> dict[str, Any]:
         or None,
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _another_kind(draft: Draft) -> dict[str, Any]:
+    """Return what the options say of a destination that is no checkout; raises Invalid for two."""
+    named = {
+        "--url": {"kind": "url", "url": draft.url} if draft.url is not None else None,
+        "--callback": (
+            {"kind": "callback", "url": draft.callback} if draft.callback is not None else None
+        ),
+        "--portal": {"kind": "portal"} if draft.portal else None,
+    }
+    given = {option: meant for option, meant in named.items() if meant}
+    if len(given) > 1:
+        message = "name more than one place to lead to; give one of them"
+        raise Invalid([Problem(" and ".join(given), message)])
+    return next(iter(given.values()), {})
 
 
 def _item(text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from pydantic import BaseModel
 
 from linkgate import campaigns
-from linkgate.campaigns import Campaign, CampaignSettings, NewCampaign, Status
+from linkgate.campaigns import Campaign, CampaignSettings, NewCampaign, Status, secrets_of
 from linkgate.errors import Invalid, Problem
 from linkgate.gateway import Gateway
 from linkgate.store.apikeys import Scope
@@ -148,6 +148,37 @@ async def end_campaign(request: ApiRequest, slug: FromPath[str]) -> ShownCampaig
     return await _move(_gateway(request), slug, Status.ENDED)
 
 
+@dataclass(frozen=True, slots=True)
+class CampaignSecrets:
+    """What a campaign's target or service verifies linkgate by; docs/destinations.md says how.
+
+    `current` are in use, one for each signing key: the target accepts them all. `next` comes into
+    use when `secret_number` is raised by one. Without any for a kind that shares none.
+    """
+
+    kind: str
+    current: list[str]
+    next: str | None
+
+
+@get(
+    "/campaigns/{slug:str}/secrets",
+    return_dto=Json[CampaignSecrets],
+    security=needs(Scope.ADMIN),
+    responses=errors(404),
+    summary="Read the secrets that a campaign shares with its target",
+)
+async def read_secrets(request: ApiRequest, slug: FromPath[str]) -> CampaignSecrets:
+    """Return what the target of a url campaign or the service of a callback verifies by."""
+    gateway = _gateway(request)
+    campaign = await gateway.store.campaigns.read(slug)
+    found = secrets_of(gateway.keyring, campaign)
+    kind = campaign.destination.kind
+    if found is None:
+        return CampaignSecrets(kind, [], None)
+    return CampaignSecrets(kind, list(found.current), found.next)
+
+
 async def _move(gateway: Gateway, slug: str, status: Status) -> ShownCampaign:
     known = await gateway.store.campaigns.read(slug)
     moved = campaigns.change_status(known, status, _now(gateway))
@@ -176,6 +207,7 @@ handlers = (
     create_campaign,
     list_campaigns,
     read_campaign,
+    read_secrets,
     change_campaign,
     pause_campaign,
     resume_campaign,

@@ -15,7 +15,7 @@ from pydantic import Field
 from linkgate.config.outbound import Outbound
 from linkgate.errors import Conflict, Invalid, NotFound, Problem
 from linkgate.store import Store
-from linkgate.store.outbox import Line, OutboxStore, Waiting
+from linkgate.store.outbox import SAFETY_SECONDS, Line, OutboxStore, Waiting
 from linkgate.store.parked import Parked, ParkedStore, delivery_id
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class Deliveries:
             link: [msgspec.structs.replace(each.line, queued=now) for each in its]
             for link, its in groupby(ordered, key=lambda each: each.link)
         }
-        await self._outbox.alert(endpoint, links, now, delay_ms=60_000)
+        await self._outbox.alert(endpoint, links, now, delay_ms=int(SAFETY_SECONDS * 1000))
         for link, lines in links.items():
             await self._outbox.put_back(endpoint, link, lines)
         await self._outbox.alert(endpoint, links, now)

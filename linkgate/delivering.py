@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 
 from linkgate.config.outbound import EndpointTable
 from linkgate.egress import Egress, Reply, Unreachable
-from linkgate.store.outbox import Line, Note, OutboxStore, note_of, read_line
+from linkgate.store.outbox import LAST_LOOK_SECONDS, Line, Note, OutboxStore, note_of, read_line
 from linkgate.store.parked import Parked, ParkedStore
 from linkgate.store.queue import Item
 from linkgate.working import Later, Worker
@@ -145,7 +145,7 @@ class Courier:
     def _done(self, item: Item) -> Later | None:
         """Nothing is left; whoever announced a change may be about to make it."""
         left = note_of(item).until - self._clock()
-        return Later(min(left, 60.0)) if left > 0 else None
+        return Later(min(left, LAST_LOOK_SECONDS)) if left > 0 else None
 
     async def _one(self, item: Item, text: str) -> Later | None:
         """Deliver or park the line at the head; None if it can be taken away."""

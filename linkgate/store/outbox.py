@@ -25,9 +25,11 @@ _LOOK_BACK = 100
 #: A list is kept for so long after its last line. Far longer than anything is retried, because
 #: nothing is retried while linkgate itself is down.
 KEEP_SECONDS = 30 * 86_400
-#: After a change was announced or made, its link is looked at once more when this has passed, so
-#: that a process may die between any two steps.
+#: A change that was announced is looked for when so much has passed, if nobody said that it was
+#: made; and a last time after LAST_LOOK_SECONDS, made or not. So a process may die between any two
+#: steps of a change that takes no longer than that: a mint takes a minute at most.
 SAFETY_SECONDS = 60.0
+LAST_LOOK_SECONDS = 90.0
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 _KEEP = f"""
@@ -193,8 +195,8 @@ class OutboxStore:
     async def alert(
         self, endpoint: str, links: Iterable[str], now: float, *, delay_ms: int = 0
     ) -> None:
-        """Have links looked at: after the delay, and once more when SAFETY_SECONDS have passed."""
-        note = Note(now + SAFETY_SECONDS).text
+        """Have links looked at after the delay, and once more after LAST_LOOK_SECONDS."""
+        note = Note(now + LAST_LOOK_SECONDS).text
         await self.queue(endpoint).put_all(dict.fromkeys(links, note), delay_ms=delay_ms)
 
     async def add(self, lines: Sequence[tuple[str, str]]) -> int:

@@ -19,7 +19,6 @@ from redis import Redis
 
 from linkgate import payments
 from linkgate.config import Config, load, parse
-from linkgate.stripe_api import API_VERSION
 from linkgate.doctor import Finding, Level, examine
 from linkgate.doctor.judging import examine_judging
 from linkgate.doctor.reach import examine_reach
@@ -29,6 +28,7 @@ from linkgate.doctor.stripe_account import examine_stripe
 from linkgate.payments import EVENTS
 from linkgate.sandbox import Sandbox, WebhookEndpoint
 from linkgate.store.connect import Connection
+from linkgate.stripe_api import API_VERSION
 from linkgate.web.app import create
 from tests.detection.test_networks import SHAPES, write_database
 from tests.store import servers
@@ -364,6 +364,8 @@ class FakeStripe:
     statuses: dict[str, int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
+    #: Endpoints on a page.
+    page: int = 100
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.versions.add(request.headers["Stripe-Version"])
@@ -375,7 +377,15 @@ class FakeStripe:
             body = {"id": "acct_1", "object": "account", **self.account}
         else:
             data = self.endpoints if name == "webhook_endpoints" else []
-            body = {"object": "list", "data": data, "has_more": False, "url": request.path}
+            if after := request.query.get("starting_after"):
+                data = data[1 + [item["id"] for item in data].index(after) :]
+            more = len(data) > self.page
+            body = {
+                "object": "list",
+                "data": data[: self.page],
+                "has_more": more,
+                "url": request.path,
+            }
         return web.json_response(body, status=status, headers=self.headers)
 
 
@@ -506,7 +516,7 @@ class TestStripe:
             ([endpoint(enabled_events=["*"])], "sends the needed", Level.OK),
             ([endpoint(url=HOOK + "/")], "sends the needed", Level.OK),
             (
-                [endpoint(enabled_events=[EVENTS[0], "charge.refunded"])],
+                [endpoint(enabled_events=[EVENTS[0], "customer.created"])],
                 f"does not send {', '.join(EVENTS[1:])}",
                 Level.PROBLEM,
             ),
@@ -534,18 +544,18 @@ class TestStripe:
         assert finding.level is Level.WARNING
         assert f"stripe listen --forward-to {url}/webhooks/stripe" in finding.mend
 
+    async def test_an_endpoint_beyond_the_first_page_is_found(self) -> None:
+        others = [endpoint(id=f"we_{n}", url=f"{PUBLIC}/{n}") for n in range(3)]
+        fake = FakeStripe(endpoints=[*others, endpoint(id="we_9")], page=2)
+        assert the(await stripe_says(fake), "sends the needed").level is Level.OK
+
     def test_the_needed_events_are_those_that_linkgate_reads(self) -> None:
-        session = {
-            "id": "cs_1",
-            "status": "complete",
-            "payment_status": "paid",
-            "created": 1,
-            "expires_at": 2,
-            "metadata": {"linkgate_link": "lnk_" + "0" * 32, "linkgate_campaign": "c"},
-        }
         for kind in EVENTS:
-            data = {"id": "evt", "type": kind, "created": 1, "data": {"object": session}}
-            assert payments.read_event(data) is not None, kind
+            data = {"id": "evt", "type": kind, "created": 1, "data": {"object": {}}}
+            with pytest.raises((LookupError, TypeError, ValueError)):
+                payments.read_event(data)
+        other = {"id": "evt", "type": "customer.created", "created": 1, "data": {"object": {}}}
+        assert payments.read_event(other) is None
 
 
 MARKS = {

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import linkgate
-from linkgate.cli import campaigns, deliveries, keys, links, printing, running, setting_up
+from linkgate.cli import campaigns, deliveries, keys, links, printing, running, setting_up, webhooks
 from linkgate.cli.classify import classify
 from linkgate.cli.simulate import simulate
 from linkgate.errors import Invalid, LinkgateError
@@ -106,6 +106,7 @@ app.command()(simulate)
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(links.app, name="links")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(deliveries.app, name="deliveries")
 
 

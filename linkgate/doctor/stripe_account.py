@@ -1,22 +1,27 @@
 """Whether Stripe takes the key, allows what linkgate does, and will send its webhooks here."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import stripe
 
 from linkgate.config import Config
 from linkgate.config.checks import is_loopback
 from linkgate.doctor.finding import Finding, Level
 from linkgate.payments import EVENTS
-from linkgate.stripe_api import API_VERSION
-
-T = TypeVar("T")
+from linkgate.webhook_endpoint import (
+    Endpoint,
+    Refused,
+    address,
+    ask,
+    client_of,
+    missing,
+    registered,
+)
 
 # Sessions' expiry is reckoned on Stripe's clock; past 300 s, its webhooks count as stale.
 SKEW_WARNING_SECONDS = 60
@@ -25,47 +30,14 @@ SKEW_PROBLEM_SECONDS = 300
 _finding = partial(Finding, "stripe")
 
 
-class _Refused(Exception):
-    """Stripe said no, or nothing: `status` is 0 without an answer."""
-
-    def __init__(self, status: int, words: str, headers: Mapping[str, str]) -> None:
-        super().__init__(words)
-        self.status = status
-        self.headers = headers
-
-
 async def examine_stripe(config: Config, clock: Callable[[], float] = time.time) -> list[Finding]:
     """Read the account, a session and the webhook endpoints; `clock` gives Unix seconds."""
-    http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=config.stripe.timeout_seconds))
-    client = stripe.StripeClient(
-        config.stripe.api_key.get_secret_value(),
-        stripe_version=config.stripe.api_version or API_VERSION,
-        base_addresses={"api": config.stripe.api_base},
-        http_client=http,
-        max_network_retries=1,
-    )
-    try:
+    async with client_of(config) as client:
         findings = await _account(config, client, clock)
         if all(finding.level is not Level.PROBLEM for finding in findings):
             findings += await _sessions(client)
             findings += await _webhook_endpoints(config, client)
-    finally:
-        await http.close_async()  # type: ignore[no-untyped-call]
     return [*findings, _webhook_secrets(config)]
-
-
-async def _ask(call: Awaitable[T]) -> T:
-    """The answer; raises _Refused, whose words never hold the key (Stripe masks it)."""
-    try:
-        return await call
-    except stripe.APIConnectionError as error:
-        # Stripe's own words ask to write to its support; the cause says what is in the way.
-        raise _Refused(0, str(error.__cause__ or "no answer"), {}) from error
-    except stripe.StripeError as error:
-        words = error.user_message or error.code or type(error).__name__
-        raise _Refused(error.http_status or 0, words, error.headers or {}) from error
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise _Refused(0, str(error) or type(error).__name__, {}) from error
 
 
 async def _account(
@@ -73,8 +45,8 @@ async def _account(
 ) -> list[Finding]:
     before = clock()
     try:
-        account = await _ask(client.v1.accounts.retrieve_current_async())
-    except _Refused as refusal:
+        account = await ask(client.v1.accounts.retrieve_current_async())
+    except Refused as refusal:
         clock_findings = _clock(refusal.headers, (before + clock()) / 2)
         return [_key_refused(config, refusal), *clock_findings]
     middle = (before + clock()) / 2
@@ -85,7 +57,7 @@ async def _account(
     ]
 
 
-def _key_refused(config: Config, refusal: _Refused) -> Finding:
+def _key_refused(config: Config, refusal: Refused) -> Finding:
     if refusal.status == 401:
         mend = "copy stripe.api_key again from https://dashboard.stripe.com/apikeys"
         return _finding(Level.PROBLEM, f"does not accept the key: {refusal}", mend)
@@ -133,8 +105,8 @@ def _clock(headers: Mapping[str, str], now: float) -> Iterator[Finding]:
 
 async def _sessions(client: stripe.StripeClient) -> list[Finding]:
     try:
-        await _ask(client.v1.checkout.sessions.list_async({"limit": 1}))
-    except _Refused as refusal:
+        await ask(client.v1.checkout.sessions.list_async({"limit": 1}))
+    except Refused as refusal:
         mend = "give the restricted key write access to Checkout Sessions"
         if refusal.status != 403:
             mend = "check https://status.stripe.com, then look again"
@@ -143,36 +115,27 @@ async def _sessions(client: stripe.StripeClient) -> list[Finding]:
 
 
 async def _webhook_endpoints(config: Config, client: stripe.StripeClient) -> list[Finding]:
+    url = address(config)
     try:
-        listed = await _ask(client.v1.webhook_endpoints.list_async({"limit": 100}))
-    except _Refused as refusal:
-        url = _webhook_url(config)
+        endpoints = await registered(client, url)
+    except Refused as refusal:
         mend = (
             "give the restricted key read access to Webhook Endpoints, or see in the dashboard "
             f"that {url} is registered for {', '.join(EVENTS)}"
         )
         return [_finding(Level.WARNING, f"does not show webhook endpoints: {refusal}", mend)]
-    return [_registered(config, [endpoint.to_dict() for endpoint in listed.data])]
+    return [_registered(config, url, endpoints)]
 
 
-def _webhook_url(config: Config) -> str:
-    return f"{config.server.public_url}/webhooks/stripe"
-
-
-def _registered(config: Config, endpoints: Sequence[Mapping[str, Any]]) -> Finding:
-    url = _webhook_url(config)
-    ours = [endpoint for endpoint in endpoints if str(endpoint["url"]).rstrip("/") == url]
-    if not ours:
+def _registered(config: Config, url: str, endpoints: Sequence[Endpoint]) -> Finding:
+    if not endpoints:
         return _unregistered(config, url)
-    enabled = [endpoint for endpoint in ours if endpoint["status"] == "enabled"]
-    if not enabled:
-        message = f"the webhook endpoint {url} is disabled"
-        return _finding(Level.PROBLEM, message, "enable it in Stripe's dashboard, under Webhooks")
-    heard = {event for endpoint in enabled for event in endpoint["enabled_events"]}
-    missing = [event for event in EVENTS if event not in heard]
-    if missing and "*" not in heard:
-        message = f"the webhook endpoint {url} does not send {', '.join(missing)}"
-        return _finding(Level.PROBLEM, message, "add these events to it in Stripe's dashboard")
+    mend = "run `linkgate webhooks install`"
+    if not any(endpoint.enabled for endpoint in endpoints):
+        return _finding(Level.PROBLEM, f"the webhook endpoint {url} is disabled", mend)
+    if left_out := missing(endpoints):
+        message = f"the webhook endpoint {url} does not send {', '.join(left_out)}"
+        return _finding(Level.PROBLEM, message, mend)
     return _finding(Level.OK, f"sends the needed events to {url}")
 
 
@@ -187,8 +150,8 @@ def _unregistered(config: Config, url: str) -> Finding:
     return _finding(
         Level.PROBLEM,
         f"has no webhook endpoint {url}, so no payment will ever be known",
-        "add it at https://dashboard.stripe.com/webhooks with the events "
-        f"{', '.join(EVENTS)}, and its signing secret to stripe.webhook_secrets",
+        "run `linkgate webhooks install`, or add it at https://dashboard.stripe.com/webhooks with "
+        f"the events {', '.join(EVENTS)}, and its signing secret to stripe.webhook_secrets",
     )
 
 

@@ -3,6 +3,7 @@
 Everything runs in the test's own event loop and is built by the production constructors.
 """
 
+import asyncio
 import contextlib
 import json
 import re
@@ -171,6 +172,18 @@ class Stack:
         row = await self.gateway.store.links.read(link.id)
         assert row
         return row
+
+    async def heard(self) -> None:
+        """Wait until every event that was kept has been worked on."""
+        queue = self.gateway.inbox
+        while await queue.depth():
+            self.gateway.reader.nudge()
+            await asyncio.sleep(0.01)
+
+    async def delivered(self) -> None:
+        """Wait until the sandbox's webhooks have come, and been worked on."""
+        await self.sandbox.courier.settled()
+        await self.heard()
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """Use the sandbox's controls."""

@@ -22,8 +22,9 @@ from linkgate.tokens import Link
 
 log = logging.getLogger(__name__)
 
-#: Of a person's time, what is left for Stripe's own answer when they have waited for their turn.
-ANSWER_SECONDS = 4.0
+#: Of what is left of a person's time, how much may pass until it is their turn; the rest is for
+#: Stripe's answer.
+TURN_SHARE = 0.4
 #: When somebody looks what became of an attempt: when no lease of it can last any more.
 LOOK_AFTER_MS = 90_000
 #: The longest that a person waits for their turn without being told.
@@ -188,7 +189,7 @@ class Attempts:
     async def _await_turn(self, link: Link, entry: Entry, deadline: Deadline) -> None:
         if entry.spent_at:  # nothing will be created, only looked for
             return
-        patience = min(PATIENCE_SECONDS, deadline.left - ANSWER_SECONDS)
+        patience = min(PATIENCE_SECONDS, deadline.left * TURN_SHARE)
         turn = await self._turns.enter(link.id, max(patience, 0.0))
         if not turn.go:
             raise DestinationBusy(

@@ -26,7 +26,7 @@ from linkgate.reminding import Reminders
 from linkgate.store import Store
 from linkgate.store.ledgers import Heard
 from linkgate.store.queue import Queue
-from linkgate.telling import Teller, ran_out
+from linkgate.telling import Teller, closed_by_us, told_changes
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Bookkeeper:
 
     async def _follow_up(self, link_id: str, heard: Heard, before: Ledger) -> None:
         after, slug = heard.after, heard.fields.get("campaign", "")
-        found = changes(before, after)
+        found = told_changes(before, after, heard.fields)
         fresh = [
             one
             for place in ("sessions", "others")
@@ -111,25 +111,26 @@ class Bookkeeper:
             seconds = int(self.store.links.keep_longest(self.clock()) - self.clock())
             await self.store.ledgers.refer(link_id, refs_of(fresh), seconds)
         if slug:
-            await self._count(slug, link_id, before, after, found)
+            await self._count(slug, link_id, heard, before, found)
         campaign = await self.store.campaigns.get(slug) if slug else None
         await self._look_after(link_id, campaign, after)
-        if slug and any(ran_out(before, after, heard.fields)):
+        if slug and any(change.kind == "session.expired" for change in found):
             await self.reminders.consider(link_id, slug)
         await self.outbox.wake(link_id, self.teller.types)
 
     async def _count(
-        self, slug: str, link_id: str, before: Ledger, after: Ledger, found: Sequence[Change]
+        self, slug: str, link_id: str, heard: Heard, before: Ledger, found: Sequence[Change]
     ) -> None:
         """Count states of sessions, and money; each once, however often this is repeated."""
-        count = self.store.ledgers.count
-        for session in after.sessions.values():
+        count, ours = self.store.ledgers.count, closed_by_us(heard.fields)
+        for session in heard.after.sessions.values():
             known = before.sessions.get(session.id)
             if session.state is not SessionState.OPEN and (
                 known is None or known.state is not session.state
             ):
-                what = f"{session.id}~{session.state}"
-                await count(slug, what, {f"sessions.{session.state}": 1})
+                closed = session.state is SessionState.EXPIRED and session.id in ours
+                state = "closed" if closed else session.state.value
+                await count(slug, f"{session.id}~{session.state}", {f"sessions.{state}": 1})
         for change in found:
             counters = {f"changes.{change.kind}": 1}
             amount, currency = change.data.get("amount"), change.data.get("currency")

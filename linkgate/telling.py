@@ -1,12 +1,12 @@
 """What the operator's systems are told of a link, as messages; docs/webhooks.md has every field."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from linkgate.config.outbound import TYPES
 from linkgate.outbox import Message, Outbox
-from linkgate.payments import Ledger, Session, SessionState, changes
+from linkgate.payments import Change, Ledger, Session, changes
 from linkgate.tokens import Link, LinkTokens
 
 #: Pairs of an outbox's key and a line for it.
@@ -41,13 +41,10 @@ class Teller:
 
         `fields` is what the store says of the link.
         """
-        closing = fields.get("closing", "").split()
         about = {"link": self._known(link_id, fields, now)}
         return [
             Message.of(link_id, change.key, change.kind, now, {**about, **change.data})
-            for change in changes(before, after)
-            # linkgate closed it in favour of a fresh one: for the link, nothing has expired.
-            if not (change.kind == "session.expired" and change.subject in closing)
+            for change in told_changes(before, after, fields)
         ]
 
     def minted(self, link: Link, session: Session, now: float) -> Message:
@@ -116,11 +113,19 @@ class Announcer:
         await self.outbox.wake(link_id, (VISITED, MINTED))
 
 
-def ran_out(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Iterator[Session]:
-    """Yield the sessions that ended unpaid by themselves between two states of a ledger."""
-    closing = fields.get("closing", "").split()
-    for session in after.sessions.values():
-        known = before.sessions.get(session.id)
-        before_that = known.state if known else SessionState.OPEN
-        if before_that is not session.state is SessionState.EXPIRED and session.id not in closing:
-            yield session
+def closed_by_us(fields: Mapping[str, str]) -> frozenset[str]:
+    """Return the ids of sessions of a link that linkgate itself has closed lately."""
+    return frozenset(fields.get("closing", "").split())
+
+
+def told_changes(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> tuple[Change, ...]:
+    """Return what happened to a link between two states of its ledger.
+
+    A session that linkgate closed in favour of a fresh one has not expired for its link.
+    """
+    ours = closed_by_us(fields)
+    return tuple(
+        change
+        for change in changes(before, after)
+        if not (change.kind == "session.expired" and change.subject in ours)
+    )

@@ -74,6 +74,11 @@ class DestinationSettings(Model):
     default_payments: ClassVar[int | None] = None
     #: Whether it takes money: its pages speak of a checkout.
     is_checkout: ClassVar[bool] = False
+
+    @property
+    def returns_here(self) -> bool:
+        """Whether people come back to a page of linkgate's."""
+        return False
     #: What the secret is for that the campaign shares with its target, if it does; see `proofs`.
     secret_purpose: ClassVar[Purpose | None] = None
 

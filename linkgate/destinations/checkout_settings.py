@@ -82,6 +82,11 @@ class CheckoutDestination(DestinationSettings):
         description="Further parameters of Stripe's POST /v1/checkout/sessions, passed as they are",
     )
 
+    @property
+    def returns_here(self) -> bool:
+        """Whether people come back to a page of linkgate's."""
+        return not (self.success_url and self.cancel_url)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.mode != "setup" and not self.line_items:

@@ -70,6 +70,7 @@ async def assert_all_is_done(stack: Stack, links: Sequence[Link]) -> None:
         "decisions.interstitial": 1,
         "sessions.minted": 2,
         "sessions.taken_back": 2,
+        "sessions.closed": 2,
     }
 
 

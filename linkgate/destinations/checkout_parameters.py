@@ -60,7 +60,7 @@ def parameters(
     given = wanted.params.get(data) or {}
     params[data] = {**given, "metadata": _metadata(own, of_link, given.get("metadata"))}
     if wanted.line_items:
-        items = [item.model_dump(mode="json", exclude_none=True) for item in wanted.line_items]
+        items = [item.parameters() for item in wanted.line_items]
         params["line_items"] = anonymous.line_items(campaign, link, items)
     _add_conveniences(params, wanted, data)
     if link.customer:

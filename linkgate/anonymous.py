@@ -97,8 +97,8 @@ def prices(campaign: "Campaign") -> frozenset[str]:
 
 
 def seller(campaigns: Iterable["Campaign"], price: str) -> "Campaign | None":
-    """Return the first of the campaigns that sells a price, one that is active before others."""
-    found = [campaign for campaign in campaigns if opens(campaign, price)]
+    """Return the first of the campaigns that sells a price, before all those that are paused."""
+    found = [one for one in campaigns if one.status != "ended" and opens(one, price)]
     return next((one for one in found if one.status == "active"), found[0] if found else None)
 
 
@@ -139,15 +139,15 @@ def remembered(tokens: LinkTokens, way: Way, cookies: str, now: float) -> Readin
     return None
 
 
-def cookie(link: Link, token: str, now: float, *, secure: bool) -> bytes | None:
+def cookie(link: Link, token: str, now: float, *, secure: bool) -> bytes:
     """Return the Set-Cookie header's value that brings a browser back to its link.
 
-    None for a link that was issued to somebody: who holds that needs no cookie. `token` is the
-    link's. No script can read it, and of what other sites cause only a navigation carries it.
+    `token` is the link's. No script can read it, and of what other sites cause only a navigation
+    carries it. Raises ValueError for a link that was issued to somebody: who holds it needs none.
     """
     way = way_of(link)
     if way is None:
-        return None
+        raise ValueError("this link was issued to somebody")
     age = max(int(link.expires_at - now), 0)
     attributes = f"Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
     return f"{way.cookie}={token}; {attributes}".encode()

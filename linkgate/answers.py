@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linkgate import challenge
+from linkgate import anonymous, challenge
 from linkgate.campaigns import Campaign, Status
 from linkgate.decision import Action, Decision
 from linkgate.detection import prefetching
@@ -98,10 +98,16 @@ class Answer:
     def redirect(self, url: str, *, lasting: float = 0.0) -> Page:
         """Send the person on; to a session that lasts so many seconds, if it is one."""
         headers = [(b"location", url.encode("ascii", "ignore")), *LAWS, (b"content-length", b"0")]
-        if lasting > 0:
+        link, secure = self.reading.link, self.means.secure
+        if lasting > 0 and self.campaign and self.campaign.destination.returns_here:
             # For the way back: linkgate's own page then knows the link, and its address doesn't.
-            token = self.means.tokens.issue(self.reading.link)
-            headers.append((b"set-cookie", cookie(token, lasting, self.means.secure)))
+            token = self.means.tokens.issue(link)
+            headers.append((b"set-cookie", cookie(token, lasting, secure)))
+        if lasting > 0 and anonymous.way_of(link):
+            # For the next visit: whoever comes without a link has one from here on.
+            token = self.means.tokens.issue(link)
+            again = anonymous.cookie(link, token, self.now, secure=secure)
+            headers.append((b"set-cookie", again))
         return Page(303, b"", tuple(headers))
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from linkgate.errors import BadSignature
-from linkgate.signals import Press
+from linkgate.signals import Press, Signals
 from linkgate.tokens import Keyring, Purpose
 
 #: The script writes some forty characters.
@@ -114,3 +114,27 @@ def read_press(confirmation: Challenge | Refusal, gesture: str, second: bool, no
         repeat=repeat,
         unpressed=unpressed,
     )
+
+
+def same_origin(signals: Signals, public_url: str) -> bool:
+    """Say whether nothing about a POST shows that it came from another site's page.
+
+    In-app browsers may send neither header: the challenge carries the proof, this stops a forged
+    form on another site that got hold of a challenge. What the browser itself says of the site
+    comes first: behind a proxy, Host and Origin may name it differently. Under Referrer-Policy:
+    no-referrer Chromium sends `Origin: null` for our own form, which proves nothing either way.
+    """
+    if signals.sec_fetch_site == "same-origin":
+        return True
+    # "none": the person reloads, or comes back to a closed tab. No other site can cause that.
+    if signals.sec_fetch_site not in {"", "none"}:
+        return False
+    if signals.origin in {"", "null"}:
+        return True
+    return _site(signals.origin) in {_site(public_url), _site(f"//{signals.host}")}
+
+
+def _site(address: str) -> str:
+    """Return host and port, without the ports that go without saying."""
+    host = address.partition("//")[2].lower()
+    return host.removesuffix(":443").removesuffix(":80")

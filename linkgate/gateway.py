@@ -3,6 +3,7 @@
 This is the only place where parts are wired; what they do is in their own modules.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from linkgate.addresses import TrustedProxies
+from linkgate.admitting import Admitting
 from linkgate.bench import Bench
 from linkgate.bookkeeping import Bookkeeper
 from linkgate.config import Config
 from linkgate.destinations import Means, registry
 from linkgate.detection import warm
 from linkgate.egress import Egress
+from linkgate.errors import ConfigError, Problem, StoreUnavailable
 from linkgate.issuing import Desk
 from linkgate.judging import Judge
 from linkgate.minting import Mint
@@ -33,10 +36,13 @@ from linkgate.stripe_api import API_VERSION, StripeAPI
 from linkgate.suppression import Suppression
 from linkgate.telling import Announcer, Teller
 from linkgate.tokens import Keyring, LinkTokens
+from linkgate.unsigned import Unsigned
 from linkgate.visits import Gate, Terms
 from linkgate.watching import Watch
 from linkgate.webhooks import Reader, Webhooks
 from linkgate.working import Worker
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
@@ -53,6 +59,7 @@ class Gateway:
     pages: Pages
     proxies: TrustedProxies
     gate: Gate
+    unsigned: Unsigned
     returning: Returning
     desk: Desk
     suppression: Suppression
@@ -84,6 +91,7 @@ class Gateway:
             retention_days=config.store.retention_days,
             longest_days=config.links.max_days,
         )
+        await _keep_to_mode(store, config)
         keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
         tokens = LinkTokens(keyring)
         stripe = StripeAPI(
@@ -127,6 +135,7 @@ class Gateway:
             store=store,
             mint=mint,
             judge=Judge(store, keyring, reconsidering, Bench.of(config.detection)),
+            admitting=Admitting(store.admission, keyring, config.links.public_per_minute),
             pages=pages,
             terms=_terms(config),
             clock=clock,
@@ -147,6 +156,7 @@ class Gateway:
             pages=pages,
             proxies=TrustedProxies([str(range_) for range_ in config.server.trusted_proxies]),
             gate=gate,
+            unsigned=Unsigned(gate=gate, store=store, tokens=tokens, pages=pages, clock=clock),
             returning=Returning(
                 keyring=keyring, store=store, pages=pages, clock=clock, on_waiting=watch.soon
             ),
@@ -192,6 +202,27 @@ class Gateway:
         await self.stripe.close()
         await self.egress.close()
         await self.store.close()
+
+
+async def _keep_to_mode(store: Store, config: Config) -> None:
+    """Raise ConfigError if the store holds the other mode's payments: no test opens a real thing."""
+    mode = "live" if config.stripe.is_live else "test"
+    try:
+        known = await store.keep_to(mode)
+    except StoreUnavailable:
+        log.warning("the store is away: whether it belongs to %s mode is not known", mode)
+        return
+    if known != mode:
+        await store.close()
+        raise ConfigError(
+            [
+                Problem(
+                    "stripe.api_key",
+                    f"is a {mode} key, and the store at store.url holds what {known} mode did; "
+                    "use another store (another folder or database) for each mode",
+                )
+            ]
+        )
 
 
 def _terms(config: Config) -> Terms:

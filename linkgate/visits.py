@@ -15,7 +15,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from linkgate import challenge, device
+from linkgate import anonymous, challenge, device
+from linkgate.admitting import Admitting
 from linkgate.answers import PREFETCH_REFUSED, Answer, Means
 from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
@@ -36,7 +37,7 @@ from linkgate.record import describe, label
 from linkgate.signals import Signals
 from linkgate.store import Store
 from linkgate.store.entries import Entered, Visit
-from linkgate.tokens import Keyring, LinkTokens, Reading
+from linkgate.tokens import Keyring, Link, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Gate:
         store: Store,
         mint: Mint,
         judge: Judge,
+        admitting: Admitting,
         pages: Pages,
         terms: Terms,
         clock: Callable[[], float],
@@ -93,6 +95,7 @@ class Gate:
         self._store = store
         self._mint = mint
         self._judge = judge
+        self._admitting = admitting
         self._pages = pages
         secure = terms.public_url.startswith("https:")
         self._means = Means(pages, keyring, self._tokens, secure)
@@ -116,15 +119,32 @@ class Gate:
             campaign = self._store.campaigns.peek(link.campaign)
             campaign = campaign or await self._store.campaigns.get(link.campaign)
         except StoreUnavailable:
-            # Not the busy page: that one tries again by itself, and who may go on isn't known.
             log.warning("the store is away, and campaign %s is not at hand", link.campaign)
-            signals = gather()
-            if prefetching(signals):
-                return PREFETCH_REFUSED
-            answer = Answer(self._means, reading, signals, None, now)
-            return answer.interstitial(again=form is not None)
-        if campaign is None:
+            return self.without_campaign(reading, gather(), again=form is not None)
+        way = anonymous.way_of(link)
+        if campaign is None or (way and not anonymous.opens(campaign, way.price)):
             return self._pages.simple("unknown", lang=self._lang(gather()))
+        return await self.receive(reading, campaign, gather, form)
+
+    def without_campaign(self, reading: Reading, signals: Signals, *, again: bool) -> Page:
+        """Answer a visit whose campaign can't be read now; `again` if a press led here."""
+        if prefetching(signals):
+            return PREFETCH_REFUSED
+        # Not the busy page: that one tries again by itself, and who may go on isn't known.
+        answer = Answer(self._means, reading, signals, None, self._clock())
+        return answer.interstitial(again=again)
+
+    async def receive(
+        self,
+        reading: Reading,
+        campaign: Campaign,
+        gather: Gather,
+        form: Form | None,
+        *,
+        fresh: bool = False,
+    ) -> Page:
+        """Answer one visit to a link of `campaign`, which was made just now if it is `fresh`."""
+        now, link = self._clock(), reading.link
         signals = self._gathered(gather, reading, campaign)
         confirmation = None
         if form is not None:
@@ -134,7 +154,7 @@ class Gate:
         if device.COOKIE in signals.cookie and self._trusts(signals, now):
             signals = replace(signals, known_device=True)
         name = f"{self._process}{next(self._numbers):x}"
-        judged = await self._judge.judge(name, signals, link, now)
+        judged = await self._judge.judge(name, signals, link, now, fresh=fresh)
         verdict = judged.verdict
         decision = decide(
             policy=campaign.policy,
@@ -144,10 +164,19 @@ class Gate:
             trusted_device=signals.known_device,
             confirmation=confirmation,
         )
+        wait = 0.0
+        if decision.action is Action.MINT and anonymous.way_of(link):
+            decision, wait = await self._admitting.admit(
+                link, signals, decision, pressed=_stands(confirmation)
+            )
         answer = Answer(self._means, reading, signals, campaign, now)
         body = describe(name, signals, verdict, decision, now, shadow=judged.shadow)
         visit = Visit(name, decision.action, body)
-        page = await self._apply(answer, verdict, decision, visit, pressed=form is not None)
+        if wait:
+            return self._held(answer, verdict, visit, wait)
+        page = await self._apply(
+            answer, verdict, decision, visit, pressed=form is not None, fresh=fresh
+        )
         if decision.action is Action.MINT and _is_press(confirmation) and not _tainted(verdict):
             cookie = (b"set-cookie", self._device_cookie(now))
             return Page(page.status, page.body, (*page.headers, cookie))
@@ -161,24 +190,50 @@ class Gate:
         seconds = self._terms.scan_seconds if minutes is None else minutes * 60
         return gather(decoy=reading.decoy, sent_at=sent_at, scan_seconds=seconds)
 
+    def _held(self, answer: Answer, verdict: Verdict, visit: Visit, wait: float) -> Page:
+        """Let somebody in later, of too many who come from one network without a link."""
+        link = answer.reading.link
+        for counter in (f"visits.{label(verdict)}", f"decisions.{Action.MINT}", "minting.held"):
+            self._store.recorder.count(link.campaign, counter)
+        self._keep(link, visit)
+        page = answer.busy(wait)
+        return Page(429, page.body, page.headers)
+
+    def _keep(self, link: Link, visit: Visit) -> None:
+        """Keep a visit that mints nothing, in time; of an unsigned way, on its campaign's shelf."""
+        kept = anonymous.shelf(link)
+        self._store.recorder.visit(kept, kept.id, visit)
+
     async def _apply(
-        self, answer: Answer, verdict: Verdict, decision: Decision, visit: Visit, *, pressed: bool
+        self,
+        answer: Answer,
+        verdict: Verdict,
+        decision: Decision,
+        visit: Visit,
+        *,
+        pressed: bool,
+        fresh: bool,
     ) -> Page:
         link, slug = answer.reading.link, answer.reading.link.campaign
         recorder = self._store.recorder
         recorder.count(slug, f"visits.{label(verdict)}")
         if verdict.value is Standing.AUTOMATED or prefetching(answer.signals):
             recorder.count(slug, f"decisions.{decision.action}")
-            recorder.visit(link, link.id, visit)
+            self._keep(link, visit)
             return answer.without_minting(decision, again=pressed)
         try:
             if decision.action is Action.MINT:
                 return await self._bring(answer, visit, pressed=pressed)
+            if fresh or (anonymous.way_of(link) and not await self._is_known(link)):
+                # A row for whoever comes by and goes would be a row for every machine.
+                recorder.count(slug, f"decisions.{decision.action}")
+                self._keep(link, visit)
+                return answer.without_minting(decision, again=pressed)
             entered = await self._store.links.enter(link, visit, None)
         except StoreUnavailable as error:
             log.warning("a visit of campaign %s goes without the store: %s", slug, error)
             recorder.count(slug, f"decisions.{decision.action}")
-            recorder.visit(link, link.id, visit)
+            self._keep(link, visit)
             if decision.action is Action.MINT:
                 return answer.busy(self._terms.store_retry)
             return answer.without_minting(decision, again=pressed)
@@ -188,6 +243,9 @@ class Gate:
             return self._revoked(answer)
         recorder.count(slug, f"decisions.{decision.action}")
         return answer.without_minting(decision, again=pressed)
+
+    async def _is_known(self, link: Link) -> bool:
+        return (await self._store.admission.standing(link.id, None)).known
 
     def _done(self, answer: Answer, state: SessionState) -> Page:
         self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.ALREADY_DONE}")
@@ -250,7 +308,7 @@ class Gate:
     def _confirmation(
         self, text: str, signals: Signals, reading: Reading, now: float
     ) -> challenge.Challenge | challenge.Refusal:
-        if not same_origin(signals, self._terms.public_url):
+        if not challenge.same_origin(signals, self._terms.public_url):
             return challenge.Refusal.FORGED
         return challenge.read(
             self._keyring, text, link=reading.link.id, now=now, max_age=self._terms.challenge_age
@@ -271,6 +329,14 @@ class Gate:
         ).encode()
 
 
+def _stands(confirmation: challenge.Challenge | challenge.Refusal | None) -> bool:
+    # Also of somebody whom the busy page brings back: they have pressed before.
+    return (
+        isinstance(confirmation, challenge.Challenge)
+        and confirmation.origin is not challenge.Origin.WAITING
+    )
+
+
 def _is_press(confirmation: challenge.Challenge | challenge.Refusal | None) -> bool:
     # The busy page's script posts by itself: that is a repeat, and no proof of a person.
     return (
@@ -282,27 +348,3 @@ def _is_press(confirmation: challenge.Challenge | challenge.Refusal | None) -> b
 def _tainted(verdict: Verdict) -> bool:
     # A press in a decoy's minute lets in that once; it makes no device of lasting trust.
     return any(evidence.rule in _DECOYS for evidence in verdict.evidence)
-
-
-def same_origin(signals: Signals, public_url: str) -> bool:
-    """Say whether nothing about a POST shows that it came from another site's page.
-
-    In-app browsers may send neither header: the challenge carries the proof, this stops a forged
-    form on another site that got hold of a challenge. What the browser itself says of the site
-    comes first: behind a proxy, Host and Origin may name it differently. Under Referrer-Policy:
-    no-referrer Chromium sends `Origin: null` for our own form, which proves nothing either way.
-    """
-    if signals.sec_fetch_site == "same-origin":
-        return True
-    # "none": the person reloads, or comes back to a closed tab. No other site can cause that.
-    if signals.sec_fetch_site not in {"", "none"}:
-        return False
-    if signals.origin in {"", "null"}:
-        return True
-    return _site(signals.origin) in {_site(public_url), _site(f"//{signals.host}")}
-
-
-def _site(address: str) -> str:
-    """Return host and port, without the ports that go without saying."""
-    host = address.partition("//")[2].lower()
-    return host.removesuffix(":443").removesuffix(":80")

@@ -6,6 +6,8 @@ noun's part of the store. `Store` is what the rest of linkgate gets.
 
 from typing import Self
 
+from linkgate.store import keys
+from linkgate.store.admission import Admission
 from linkgate.store.apikeys import ApiKeys
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection
@@ -41,6 +43,7 @@ class Store:
         )
         self.ledgers = Ledgers(connection)
         self.memory = Memory(connection)
+        self.admission = Admission(connection)
         self.doubts = DoubtStore(connection)
         self.recorder = Recorder(connection, visits_kept=visits_kept, retention_s=retention_s)
 
@@ -59,6 +62,15 @@ class Store:
             retention_days=retention_days,
             longest_days=longest_days,
         )
+
+    async def keep_to(self, mode: str) -> str:
+        """Give the store to a mode, live or test, for good; returns the one that it belongs to.
+
+        Raises StoreUnavailable.
+        """
+        async with self.connection.guard() as client:
+            await client.set(keys.MODE, mode, nx=True)
+            return str(await client.get(keys.MODE))
 
     async def close(self) -> None:
         """Flush what is buffered, then let go of the connection, whatever the flush does."""

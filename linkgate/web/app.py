@@ -26,13 +26,21 @@ from linkgate.config import Config
 from linkgate.errors import LinkgateError
 from linkgate.gateway import Clock, Gateway
 from linkgate.logs import set_up
-from linkgate.web import errors, health, hooks, links, returns, static
+from linkgate.web import errors, health, hooks, links, public, returns, static, unsubscribing
 from linkgate.web.api import api
 from linkgate.web.api.documents import COMPONENTS
 
+#: What people come to, which is answered before the framework: see `links`.
+_PEOPLES = (
+    (links.is_link, links.visit),
+    (public.is_way, public.visit),
+    (returns.is_return, returns.visit),
+    (unsubscribing.is_unsubscribe, unsubscribing.visit),
+)
+
 
 class Application(Litestar):
-    """Litestar, with the link routes and the return addresses in front of its router."""
+    """Litestar, with what people come to before its router."""
 
     async def __call__(
         self,
@@ -41,19 +49,13 @@ class Application(Litestar):
         send: Send | LifeSpanSend,
     ) -> None:
         """Answer one request, or the server's start and end."""
-        if links.is_link(scope):
-            await links.visit(
-                self.state.gateway, cast(Scope, scope), cast(Receive, receive), cast(Send, send)
-            )
-        elif returns.is_return(scope):
-            await returns.answer(
-                self.state.gateway.returning,
-                cast(Scope, scope),
-                cast(Receive, receive),
-                cast(Send, send),
-            )
-        else:
-            await super().__call__(scope, receive, send)
+        for matches, answer in _PEOPLES:
+            if matches(scope):
+                await answer(
+                    self.state.gateway, cast(Scope, scope), cast(Receive, receive), cast(Send, send)
+                )
+                return
+        await super().__call__(scope, receive, send)
 
 
 def create(config: Config, clock: Clock | None = None) -> Application:

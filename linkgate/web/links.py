@@ -65,10 +65,15 @@ async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
     form = None
     if method == "POST":
         try:
-            form = _form(b"".join([part async for part in _body(receive)]))
+            form = await read_form(receive)
         except TooLarge:
             return gateway.pages.simple("problem", lang="en", status=413)
     return await gateway.gate.visit(scope["path"][len(_BELOW) :].strip("/"), signals, form)
+
+
+async def read_form(receive: Receive) -> Form:
+    """Read a confirmation's form; raises TooLarge for what can't be one of ours."""
+    return _form(b"".join([part async for part in _body(receive)]))
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

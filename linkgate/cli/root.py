@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 import linkgate
 from linkgate.cli import campaigns, deliveries, keys, links, printing, running, setting_up, webhooks
 from linkgate.cli.classify import classify
+from linkgate.cli.reconcile import reconcile
 from linkgate.cli.simulate import simulate
 from linkgate.errors import Invalid, LinkgateError
 
@@ -103,6 +104,7 @@ app.command()(setting_up.doctor)
 app.command()(running.sandbox)
 app.command()(classify)
 app.command()(simulate)
+app.command()(reconcile)
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(links.app, name="links")
 app.add_typer(keys.app, name="keys")

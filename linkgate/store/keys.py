@@ -10,6 +10,7 @@ def lease(name: str) -> str:
     return f"lg:{{lease:{name}}}"
 
 
+MODE = "lg:mode"  # String: "live" or "test", whichever this store is used in.
 RECONCILED = "lg:reconciled"  # String: up to when Stripe's events were gone through (Unix s).
 
 

@@ -9,6 +9,7 @@ import logging
 from litestar.enums import ScopeType
 from litestar.types import LifeSpanScope, Receive, Scope, Send
 
+from linkgate.gateway import Gateway
 from linkgate.pages import LAWS, Page
 from linkgate.references import RETURN_PATH
 from linkgate.returning import Return, Returning
@@ -29,8 +30,9 @@ def is_return(scope: Scope | LifeSpanScope) -> bool:
     return path.startswith(RETURN_PATH) or path == RETURN_PATH.rstrip("/")
 
 
-async def answer(returning: Returning, scope: Scope, receive: Receive, send: Send) -> None:
+async def visit(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer whatever comes to a return address; every answer carries the laws' headers."""
+    returning = gateway.returning
     try:
         page = await _page(returning, scope)
     except Exception:

@@ -15,6 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import LifeSpanScope, Receive, Scope, Send
 
 from linkgate.errors import StoreUnavailable, TokenError
+from linkgate.gateway import Gateway
 from linkgate.pages import LAWS, Page, Pages
 from linkgate.references import UNSUBSCRIBE_PATH
 
@@ -40,6 +41,11 @@ def is_unsubscribe(scope: Scope | LifeSpanScope) -> bool:
         return False
     path = str(scope.get("path"))
     return path.startswith(UNSUBSCRIBE_PATH) or path == UNSUBSCRIBE_PATH.rstrip("/")
+
+
+async def visit(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer whatever comes to a way out, for a gateway's people; see `answer`."""
+    await answer(gateway.suppression, gateway.pages, scope, receive, send)
 
 
 async def answer(

@@ -79,7 +79,7 @@ STEPS = [
     *(("doubts", name, n) for name in ("find", "rewrite", "recount") for n in (1, 2)),
     *(("doubts", name, n) for name in ("disown", "count_once") for n in (1, 2)),
     *(("mint", "close_one", n) for n in (1, 2)),
-    *(("links", "hear", n) for n in (1, 2)),
+    *(("ledgers", "hear", n) for n in (1, 2)),
     *(("links", "read", n) for n in (1, 2)),
     *(("stripe", "expire_session", n) for n in (1, 2)),
 ]

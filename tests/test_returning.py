@@ -182,6 +182,8 @@ async def test_a_link_that_may_be_paid_again_waits_for_the_payment_that_is_new()
     assert await heading(scene, CANCELLED) == NOT_CHARGED
     older = Scene(session("open", 1), session("paid", 2), of=twice)
     assert await heading(older) == "Payment confirmed"
+    endless = Scene(session("paid"), of=campaign(max_payments="unlimited"))
+    assert await heading(endless, CANCELLED) == NOT_CHARGED
     full = Scene(session("paid", 1), session("paid", 2), session("open", 3), of=twice)
     assert await heading(full) == "Payment confirmed"
     assert await heading(full, CANCELLED) == "This has already been paid"

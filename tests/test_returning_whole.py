@@ -148,6 +148,23 @@ async def test_every_answer_carries_the_laws_headers(stack: Stack) -> None:
             assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
+async def test_stripe_is_asked_for_a_person_who_waits_and_not_for_a_head_request(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def ask(link: str) -> None:
+        asked.append(link)
+
+    link, done, _ = await opened(stack)
+    monkeypatch.setattr(stack.gateway.returning, "_on_waiting", ask)
+    waiting = f"{done}?since={int(stack.clock()) - 30}"
+    await stack.ask("HEAD", waiting)
+    assert asked == []
+    await stack.get(waiting)
+    assert asked == [link.id]
+
+
 async def test_a_bug_is_a_page_with_the_laws_headers(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

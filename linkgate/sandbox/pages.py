@@ -6,6 +6,7 @@ address is the only key, as with Stripe.
 
 import datetime
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class Pages:
             form = await request.form()
             fate = FATES.get(str(form.get("webhooks") or ""))
             with self._book.just_now(fate):
+                if action == "promote":
+                    return self._promote(session_id, str(form.get("code") or ""))
                 return self._act(session_id, action, str(form.get("email") or "") or None)
 
         @get("/c/recover/{token:str}", sync_to_thread=False)
@@ -120,6 +123,9 @@ class Pages:
             "items": [_row(item) for item in cart.items],
             "total": None if total is None else written(total, session["currency"]),
             "later": bool(total),
+            "discount": session["total_details"]
+            and session["total_details"]["amount_discount"]
+            and written(session["total_details"]["amount_discount"], session["currency"]),
             "trial": session["mode"] == "subscription" and total == 0,
             "ends": ends.strftime("%d %B %Y, %H:%M UTC"),
             "email": (session["customer_details"] or {}).get("email"),
@@ -149,6 +155,14 @@ class Pages:
             "dispute": disputes[0]["status"].replace("_", " ") if disputes else None,
             "subscription": subscription and subscription["status"].replace("_", " "),
         }
+
+    def _promote(self, session_id: str, code: str) -> Response[Any]:
+        session = self._world.get("checkout.session", session_id)
+        if session is not None and code:
+            # What is wrong with a code stands on the page as a notice.
+            with suppress(ApiError):
+                settle.promote(self._world, session, code)
+        return Redirect(f"/c/pay/{session_id}", status_code=303, headers=dict(HEADERS))
 
     def _act(self, session_id: str, action: str, email: str | None) -> Response[Any]:
         self._world.sweep()
@@ -217,6 +231,6 @@ def _row(item: Object) -> dict[str, Any]:
     return {
         "name": item["description"] or item["price"]["id"],
         "quantity": item["quantity"],
-        "amount": written(item["amount_total"], item["currency"]),
+        "amount": written(item["amount_subtotal"], item["currency"]),
         "every": every,
     }

@@ -21,8 +21,14 @@ from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.nouns.customers import add_customer
 from linkgate.sandbox.nouns.invoices import add_invoice
 from linkgate.sandbox.nouns.payments import add_payment_intent, add_setup_intent
+from linkgate.sandbox.nouns.promotions import (
+    apply_discount,
+    count_redemption,
+    typed_discount,
+)
 from linkgate.sandbox.nouns.sessions import open_session
 from linkgate.sandbox.nouns.subscriptions import add_subscription
+from linkgate.sandbox.saving import save
 from linkgate.sandbox.world import Cart, Object, World
 
 
@@ -111,12 +117,35 @@ def recover(world: World, token: str) -> Object | None:
             cart.payment_intent_data,
             cart.subscription_data,
             cart.setup_intent_data,
+            cart.customer_update,
         )
         params: dict[str, Any] = {key: value for key, value in old.items() if value is not None}
-        params |= {"recovered_from": session_id, "expires_at": None}
+        codes = old["after_expiration"]["recovery"]["allow_promotion_codes"]
+        params |= {
+            "recovered_from": session_id,
+            "expires_at": None,
+            "allow_promotion_codes": codes or None,
+        }
+        for item in copied.items:
+            item |= {"amount_discount": 0, "amount_total": item["amount_subtotal"]}
         customer = world.get("customer", old["customer"] or "")
         return open_session(world, params, copied, customer)
     return None
+
+
+def promote(world: World, session: Object, text: str) -> None:
+    """Type a promotion code on the page of a session that allows it; raises ApiError otherwise."""
+    _needs(session, "open")
+    if not session["allow_promotion_codes"]:
+        raise ApiError("This Checkout Session takes no promotion codes.")
+    cart = world.carts[session["id"]]
+    customer = world.get("customer", session["customer"] or "")
+    try:
+        apply_discount(world, session, cart, typed_discount(world, text, customer))
+    except ApiError as error:
+        cart.notice = error.message
+        raise
+    cart.notice = None
 
 
 def awaits_money(world: World, session: Object) -> bool:
@@ -154,6 +183,8 @@ def _complete(world: World, session: Object, email: str | None) -> None:
     session["customer_details"] = {**details, "tax_exempt": "none", "tax_ids": []}
     if session["customer"] is None and session["customer_creation"] == "always":
         session["customer"] = add_customer(world, {"email": details["email"]})["id"]
+    count_redemption(world, session)
+    save(world, session, world.carts[session["id"]].customer_update)
 
 
 def _set_up(world: World, session: Object, cart: Cart) -> None:

@@ -57,6 +57,7 @@ class Cart:
     payment_intent_data: Object = field(default_factory=dict)
     subscription_data: Object = field(default_factory=dict)
     setup_intent_data: Object = field(default_factory=dict)
+    customer_update: Object = field(default_factory=dict)
     notice: str | None = None
     recovery_token: str | None = None
 

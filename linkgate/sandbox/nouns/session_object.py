@@ -7,6 +7,7 @@ import copy
 import secrets
 from typing import Any
 
+from linkgate.sandbox.saving import automatic_tax
 from linkgate.sandbox.world import Cart, Object, World
 
 NOUN = "checkout.session"
@@ -32,11 +33,11 @@ ECHOED = (
     "shipping_address_collection",
     "submit_type",
     "success_url",
+    "tax_id_collection",
     "wallet_options",
 )
 # On every session, and never used here.
 UNUSED: Object = {
-    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
     "collected_information": None,
     "consent": None,
     "currency_conversion": None,
@@ -71,6 +72,7 @@ def session_object(
         **{key: params.get(key) for key in ECHOED},
         **_amounts(mode, cart),
         **_people(params, customer),
+        "automatic_tax": automatic_tax(params),
         "after_expiration": _after_expiration(params.get("after_expiration")),
         "client_secret": None if hosted else f"{session_id}_secret_{world.new_id('', 40)}",
         "created": world.now(),

@@ -14,10 +14,12 @@ from stripe.params.checkout import (
 
 from linkgate.sandbox.errors import ApiError, no_such
 from linkgate.sandbox.money import check_total
+from linkgate.sandbox.nouns.promotions import apply_discount, given_discount
 from linkgate.sandbox.nouns.session_object import NOUN, session_object
 from linkgate.sandbox.operations import Call, Operation, check_page, fetch, line_items, page
 from linkgate.sandbox.prices import price_object
 from linkgate.sandbox.rules import LIMITS, check_prices, check_session
+from linkgate.sandbox.saving import check_saving
 from linkgate.sandbox.world import Cart, Object, World
 
 
@@ -25,8 +27,8 @@ def create(call: Call) -> Object:
     """Fill the cart from the line items, then open a session on it."""
     world, params = call.world, call.params
     customer = _customer(call)
-    if params.get("discounts"):
-        _refuse_discounts(params["discounts"])
+    check_saving(params, customer)
+    discount = given_discount(world, params.get("discounts", []), customer)
     items = [
         _line_item(world, item, f"line_items[{place}]")
         for place, item in enumerate(params.get("line_items", []))
@@ -40,8 +42,12 @@ def create(call: Call) -> Object:
         payment_intent_data=params.get("payment_intent_data", {}),
         subscription_data=params.get("subscription_data", {}),
         setup_intent_data=params.get("setup_intent_data", {}),
+        customer_update=params.get("customer_update", {}),
     )
-    return open_session(world, params, cart, customer)
+    session = open_session(world, params, cart, customer)
+    if discount:
+        apply_discount(world, session, cart, discount)
+    return session
 
 
 def open_session(
@@ -63,14 +69,6 @@ def _customer(call: Call) -> Object | None:
     if customer is None:
         raise no_such("customer", customer_id, "customer")
     return customer
-
-
-def _refuse_discounts(discounts: list[dict[str, str]]) -> None:
-    for place, discount in enumerate(discounts):
-        for noun in ("coupon", "promotion_code"):
-            if noun in discount:
-                name = noun.replace("_", " ")
-                raise no_such(name, discount[noun], f"discounts[{place}][{noun}]")
 
 
 def _line_item(world: World, item: dict[str, Any], path: str) -> Object:

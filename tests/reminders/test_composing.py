@@ -165,6 +165,7 @@ def test_a_campaigns_name_makes_no_header_of_its_own(name: str) -> None:
     assert message["Bcc"] is None
     assert len(message.get_all("Subject", [])) == 1
     assert "\n" not in message["Subject"]
+    assert "\nBcc" not in part(message, "plain")
     assert message["From"].addresses[0].addr_spec == "a@example.com"
 
 

@@ -20,6 +20,7 @@ from tests.reminders.conftest import KEY, Scene
 from tests.stack import Answer, free_port, serving
 
 OTHER_KEY = "another-signing-key-" + "9876543210" * 3
+PAGES = Pages(Brand("Example Shop", "#1f5eff"))
 CLICK = {"List-Unsubscribe": "One-Click"}
 
 
@@ -40,7 +41,6 @@ class Site:
 
 @pytest.fixture
 async def site(scene: Scene) -> AsyncIterator[Site]:
-    pages = Pages(Brand("Example Shop", "#1f5eff"))
     site = Site("", ClientSession(), scene.suppression())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +50,7 @@ async def site(scene: Scene) -> AsyncIterator[Site]:
                 await send({"type": f"lifespan.{kind}.complete"})  # type: ignore[misc, arg-type]
             return
         assert unsubscribing.is_unsubscribe(scope)
-        await unsubscribing.answer(site.suppression, pages, scope, receive, send)
+        await unsubscribing.answer(site.suppression, PAGES, scope, receive, send)
 
     async with serving(app, free_port()) as url, site.http:  # type: ignore[arg-type]
         site.url = url

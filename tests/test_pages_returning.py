@@ -184,9 +184,32 @@ def test_a_turn_is_kept_to_the_second_and_a_retry_is_spread(pages: Pages) -> Non
     (turn,) = Outline(busy(pages, retry_after=240, crowded=True)).all("form")
     assert turn["data-retry-after"] == "240"
     assert turn["data-spread"] == "1"
+    assert turn["data-left"] == "240"
     (retry,) = Outline(busy(pages, retry_after=240)).all("form")
-    assert "data-spread" not in retry
+    assert not {"data-spread", "data-left"} & retry.keys()
     assert header(busy(pages, retry_after=240, crowded=True), "retry-after") == "240"
+
+
+@pytest.mark.parametrize(
+    ("left", "said", "text"),
+    [(400.2, "401", "7 minutes"), (100, "200", "4 minutes"), (1e9, "86400", "1440 minutes")],
+)
+def test_whoever_is_to_look_in_early_reads_of_their_turn(
+    pages: Pages, left: float, said: str, text: str
+) -> None:
+    page = pages.busy(
+        campaign="Spring sale",
+        lang="en",
+        action=ACTION,
+        challenge=CHALLENGE,
+        retry_after=200,
+        crowded=True,
+        left=left,
+    )
+    outline = Outline(page)
+    (turn,) = outline.all("form")
+    assert (turn["data-retry-after"], turn["data-left"]) == ("200", said)
+    assert f"Your turn is in about {text}." in outline.text
 
 
 # No more reminders

@@ -23,6 +23,7 @@ _CACHED_HEADERS: Final = 1024
 # Longer than any browser's own list. What follows is noise, or an attempt to keep us parsing.
 _HEADER_LIMIT: Final = 256
 _RETRY_LIMIT: Final = 3600
+_TURN_LIMIT: Final = 86_400
 #: In turn, everybody has a moment of their own: so much later at most, in seconds.
 _TURN_SPREAD: Final = 1
 _RETRY_SCRIPT: Final = "/static/retry.js"
@@ -114,16 +115,18 @@ class Pages:
         challenge: str,
         retry_after: float,
         crowded: bool = False,
+        left: float = 0.0,
     ) -> Page:
         """The destination can't mint now: the page tries again by itself, or by its button.
 
         `retry_after` is in seconds, rounded up and kept between 1 and 3600. `crowded` says that it
-        is because of the many people who are here, and that each of them has a turn: the page then
-        says when that is, and keeps to it. Raises `ValueError` if `action` or `challenge` isn't
-        URL-safe.
+        is because of the many people who are here, and that each of them has a turn, in `left`
+        seconds if that is later: the page then says when that is, and keeps to it. Raises
+        `ValueError` if `action` or `challenge` isn't URL-safe.
         """
         seconds = min(max(math.ceil(retry_after), 1), _RETRY_LIMIT)
-        return self._busy(campaign, lang, seconds, crowded).fill(action, challenge)
+        turn = min(max(math.ceil(left), seconds), _TURN_LIMIT) if crowded else None
+        return self._busy(campaign, lang, seconds, turn).fill(action, challenge)
 
     def simple(
         self, name: str, *, lang: str, campaign: str | None = None, status: int | None = None
@@ -173,14 +176,14 @@ class Pages:
             lambda gaps: renderer.render("interstitial", language, campaign, {**words, **gaps}),
         )
 
-    def _render_busy(self, campaign: str, lang: str, seconds: int, crowded: bool) -> Blank:
+    def _render_busy(self, campaign: str, lang: str, seconds: int, turn: int | None) -> Blank:
         renderer = self._renderer
         language = renderer.speaking(lang)
-        kind = "crowded" if crowded else "busy"
+        kind = "busy" if turn is None else "crowded"
         words = {
             "heading": language.say(kind, "heading"),
             "lead": renderer.say(language, kind, "lead"),
-            "wait": language.say(kind, "wait", time=language.waiting(seconds)),
+            "wait": language.say(kind, "wait", time=language.waiting(turn or seconds)),
             # The script does the counting, so these go to it with their places still open.
             "auto": language.say(kind, "auto", time="{time}"),
             "seconds_one": language.say("common", "seconds_one", count="{count}"),
@@ -191,7 +194,8 @@ class Pages:
             "contact": renderer.contact(language, renderer.reach),
             "script_url": _RETRY_SCRIPT,
             "retry_after": str(seconds),
-            "spread": str(_TURN_SPREAD) if crowded else "",
+            "turn": "" if turn is None else str(turn),
+            "spread": str(_TURN_SPREAD),
         }
         return Blank.cut(
             503,

@@ -90,6 +90,7 @@ def part(stack: Stack, name: str) -> Any:
     return {
         "doubts": gateway.store.doubts,
         "links": gateway.store.links,
+        "ledgers": gateway.store.ledgers,
         "mint": gateway.mint,
         "stripe": gateway.stripe,
     }[name]

@@ -3,18 +3,14 @@
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from linkgate.pages.brand import Brand
-from linkgate.payments import SessionState
-from linkgate.reminding import Reminders
 from linkgate.store import keys
 from linkgate.store.apikeys import Scope
 from linkgate.store.connect import Connection
-from linkgate.suppression import Suppression
-from linkgate.tokens import Keyring
 from tests.reminders.post import PASSWORD, USER, Authority, Mailman
-from tests.stack import PRICE, SIGNING_KEY, Answer, Clock, Stack, running
+from tests.stack import PRICE, Answer, Clock, Stack, running
 
 
 async def api(stack: Stack, path: str, body: Any) -> Any:
@@ -26,14 +22,16 @@ async def api(stack: Stack, path: str, body: Any) -> Any:
     return json.loads(answer.text)
 
 
-async def expired(stack: Stack, link_id: str) -> None:
-    """Wait until the webhook has told of the session's end."""
+async def until(found: Callable[[], Awaitable[Any]]) -> None:
+    """Wait for what goes on in the background."""
     async with asyncio.timeout(10):
-        while True:
-            row = await stack.gateway.store.links.read(link_id)
-            if row and row.sessions and row.sessions[0].state is SessionState.EXPIRED:
-                return
+        while not await found():
             await asyncio.sleep(0.02)
+
+
+async def noted(stack: Stack, link_id: str) -> bool:
+    row = await stack.gateway.store.links.read(link_id)
+    return row is not None and row.fields.get("reminder") == "sent"
 
 
 async def open_link(stack: Stack, path: str) -> Answer:
@@ -57,16 +55,7 @@ async def test_the_reminders_link_opens_a_fresh_session(
         "ca_bundle": str(authority.bundle),
     }
     async with running(valkey_url, Clock(), more={"mail": mail}) as stack:
-        store, keyring = stack.gateway.store, Keyring([SIGNING_KEY])
-        reminders = Reminders.of(
-            stack.settings.mail,
-            Brand(stack.settings.brand_name, stack.settings.brand.colour),
-            stack.settings.server.public_url,
-            store=store,
-            keyring=keyring,
-            suppression=Suppression(store, keyring, stack.clock),
-            clock=stack.clock,
-        )
+        store, reminders = stack.gateway.store, stack.gateway.reminders
         await api(
             stack,
             "campaigns",
@@ -90,16 +79,15 @@ async def test_the_reminders_link_opens_a_fresh_session(
         assert first.status == 303
         [session] = await stack.sessions()
         await stack.control("POST", f"sessions/{session['id']}/expire")
-        await expired(stack, link["id"])
-
-        await reminders.consider(link["id"], "spring")
+        await until(reminders.queue.depth)
         await reminders.worker.work()
         assert mailman.envelopes == []
         stack.clock.offset += 3600
         client: Any = store.connection.client
         due = {link["id"]: time.time() * 1000 - 1}
         assert await client.zadd(keys.queue_due("reminders"), due, xx=True, ch=True)
-        await reminders.worker.work()
+        reminders.worker.nudge()
+        await until(lambda: noted(stack, link["id"]))
 
         [message] = mailman.messages
         assert message["To"] == "anna@example.com"
@@ -116,3 +104,11 @@ async def test_the_reminders_link_opens_a_fresh_session(
         _, key = await store.keys.create("test", [Scope.ADMIN], stack.clock())
         shown = await stack.get(f"/api/v1/links/{link['id']}", {"Authorization": f"Bearer {key}"})
         assert json.loads(shown.text)["reminder"]["result"] == "sent"
+
+        way_out = str(message["List-Unsubscribe"]).strip("<>")
+        assert (await stack.get(way_out)).status == 200
+        said = await stack.ask("POST", way_out, {}, data={"List-Unsubscribe": "One-Click"})
+        assert said.status == 200
+        row = await store.links.read(link["id"])
+        assert row
+        assert await stack.gateway.suppression.covers(row)

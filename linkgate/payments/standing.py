@@ -162,6 +162,7 @@ def _taken(found: Purchase) -> int:
 
 def _at(found: Purchase, now: float) -> Standing:
     standing = _standing(found)
-    # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
-    ran_out = found.session is not None and now >= found.session.expires_at
-    return Standing.EXPIRED if standing is Standing.OPEN and ran_out else standing
+    # Nobody tells when Stripe's clock runs out on a session whose webhook was missed; and a try to
+    # pay, without a session that is known, is nothing that one could go on with.
+    over = found.session is None or now >= found.session.expires_at
+    return Standing.EXPIRED if standing is Standing.OPEN and over else standing

@@ -103,6 +103,21 @@ def recovered(stripe: Stripe) -> End:
     return End({"cs_1": "expired", "cs_2": "paid"}, "paid", access=True)
 
 
+def twice(stripe: Stripe) -> End:
+    """Where two payments are allowed; the first one was given back."""
+    charge = _buy(stripe)
+    stripe.wait(86_400)
+    stripe.refund(charge, 4900)
+    stripe.wait(86_400)
+    again = stripe.open_session(n=2)
+    again["metadata"]["linkgate_attempt"] = "2"
+    stripe.wait(60)
+    stripe.succeed(stripe.intent(2, metadata=dict(again["metadata"])))
+    stripe.complete(again, "paid", payment_intent="pi_2")
+    standings = {"cs_1": "refunded", "cs_2": "paid"}
+    return End(standings, "partially_refunded", access=True, made=2, succeeded=2)
+
+
 def refunded_in_part(stripe: Stripe) -> End:
     charge = _buy(stripe)
     stripe.wait()
@@ -284,6 +299,7 @@ LIVES: tuple[Life, ...] = (
     declined_then_paid,
     expired,
     recovered,
+    twice,
     refunded_in_part,
     refunded,
     disputed,

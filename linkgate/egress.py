@@ -183,8 +183,9 @@ async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 def _is_forbidden(error: Exception) -> bool:
-    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
-        error.os_error, _Forbidden
+    # An odd spelling of an address (2130706433, 0177.0.0.1) is as bad as the address.
+    return isinstance(error, aiohttp.InvalidURL) or (
+        isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Forbidden)
     )
 
 

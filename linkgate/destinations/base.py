@@ -79,6 +79,7 @@ class DestinationSettings(Model):
     def returns_here(self) -> bool:
         """Whether people come back to a page of linkgate's."""
         return False
+
     #: What the secret is for that the campaign shares with its target, if it does; see `proofs`.
     secret_purpose: ClassVar[Purpose | None] = None
 

@@ -121,8 +121,8 @@ class Callback:
             )
         except Unreachable as error:
             if error.forbidden:
-                hint = "; destinations.allow_private_networks is what allows that"
-                raise _refused(f"{error.why}{hint}") from None
+                off = " (destinations.allow_private_networks is off)"
+                raise _refused(error.why + ("" if self._means.allow_private else off)) from None
             raise
         return _read(reply)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: What may stand in a parameter's value.
 PLACEHOLDERS = ("link_id", "campaign", "recipient")
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]*)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 
 
 def _placeholders(value: str) -> str:

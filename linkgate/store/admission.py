@@ -66,7 +66,7 @@ class Admission:
         Returns 0.0, or, where there were `most` already, in how many seconds there is room; then
         it isn't counted. `network` is a keyed hash.
         """
-        args: list[str | int] = [link_id, most, WINDOW_SECONDS * 1000]
+        args: list[str | int] = [link_id, most, int(WINDOW_SECONDS * 1000)]
         return int(await self._connection.script(_ADMIT, [admitted(network)], args)) / 1000
 
     async def standing(self, link_id: str, payments: int | None) -> Standing:

@@ -8,7 +8,17 @@ import typer
 from typer.core import TyperGroup
 
 import linkgate
-from linkgate.cli import campaigns, deliveries, keys, links, printing, running, setting_up, webhooks
+from linkgate.cli import (
+    campaigns,
+    deliveries,
+    edges,
+    keys,
+    links,
+    printing,
+    running,
+    setting_up,
+    webhooks,
+)
 from linkgate.cli.classify import classify
 from linkgate.cli.reconcile import reconcile
 from linkgate.cli.simulate import simulate
@@ -101,7 +111,7 @@ app.command()(running.demo)
 app.command()(setting_up.init)
 app.command()(running.serve)
 app.command()(setting_up.doctor)
-app.command()(running.sandbox)
+app.add_typer(edges.app, name="sandbox")
 app.command()(classify)
 app.command()(simulate)
 app.command()(reconcile)

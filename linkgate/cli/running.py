@@ -8,6 +8,7 @@ import typer
 
 from linkgate.cli import printing
 from linkgate.cli.context import environment
+from linkgate.errors import Invalid, Problem
 
 
 def serve(
@@ -74,6 +75,7 @@ def demo(
 
 
 def sandbox(
+    ctx: typer.Context,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
@@ -98,8 +100,11 @@ def sandbox(
     """Run the stand-in for Stripe alone.
 
     For staging: Stripe's API, pay pages and signed webhooks, and no money. It keeps everything in
-    memory, and forgets it when it ends.
+    memory, and forgets it when it ends. The commands below it order a running one about.
     """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
     from linkgate.cli.sandbox import Wishes, run_sandbox
 
     def say(text: str) -> None:
@@ -107,3 +112,19 @@ def sandbox(
             printing.line(line)
 
     run_sandbox(Wishes(host, port, public_url, api_key, webhook, webhook_secret), say)
+
+
+def _refuse_options(ctx: typer.Context) -> None:
+    """Raise Invalid for options that start a sandbox, given where one is only talked to."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise Invalid(
+                [
+                    Problem(
+                        parameter.opts[0],
+                        f"starts a sandbox, so it can't go before {ctx.invoked_subcommand}; to "
+                        "talk to a running one, --url and --api-key go after it",
+                    )
+                ]
+            )

@@ -20,6 +20,8 @@ def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if inner is None:
         yield name, command
         return
+    if command.invoke_without_command:
+        yield name, command
     for word, child in inner.items():
         yield from walk(child, f"{name} {word}")
 

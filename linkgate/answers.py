@@ -65,10 +65,10 @@ class Answer:
             again=again,
         )
 
-    def busy(self, retry_after: float, *, crowded: bool = False) -> Page:
+    def busy(self, retry_after: float, *, crowded: bool = False, left: float = 0.0) -> Page:
         """Show the page that tries again by itself: only to someone who was let in.
 
-        `crowded` says that everybody has a turn.
+        `crowded` says that everybody has a turn, and this one's comes in `left` seconds.
         """
         press = self.signals.press
         pressed = press is not None and not press.unpressed
@@ -82,6 +82,7 @@ class Answer:
             ),
             retry_after=retry_after,
             crowded=crowded,
+            left=left,
         )
 
     def done(self, state: SessionState) -> Page:

@@ -6,8 +6,11 @@ is repeatable, and an event is finished only when all of it is done.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
+
+import msgspec
 
 from linkgate.campaigns import Campaign
 from linkgate.outbox import Outbox
@@ -24,7 +27,7 @@ from linkgate.payments import (
 )
 from linkgate.reminding import Reminders
 from linkgate.store import Store
-from linkgate.store.ledgers import Heard
+from linkgate.store.ledgers import Heard, Written
 from linkgate.store.queue import Queue
 from linkgate.telling import Teller, closed_by_us, told_changes
 
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 #: When a link is looked at whose sessions have to be closed, or whose state Stripe has to say.
 SOON_MS = 200
+#: When a link is looked at after a change that its process may have died at.
+LATER_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,9 @@ class Bookkeeper:
         Raises StoreUnavailable: then it has to be taken in again.
         """
         heard = await self._hear(link_id, event.known, event=event.id, campaign=event.campaign)
-        if heard.again and heard.finished:
+        if heard.again and not heard.todo:
             return False
-        # Taken in before, by a process that died then: all that it may have left undone.
-        before = Ledger() if heard.again else heard.before
-        await self._follow_up(link_id, heard, before)
-        await self.store.ledgers.finish(link_id, event.id)
+        await self._follow_up(link_id, heard)
         for change in changes(heard.before, heard.after):
             log.info("%s: link %s: %s of %s", event.type, link_id, change.kind, change.subject)
         return not heard.again
@@ -75,68 +77,54 @@ class Bookkeeper:
 
     async def hear_known(self, link_id: str, known: Iterable[Known]) -> tuple[Change, ...]:
         """Take in what Stripe's API has just told; returns what that changed."""
+        # Should this process die after the change: both look at the link a little later.
         await self.outbox.expect(link_id, self.teller.types)
+        await self.watch.put(link_id, delay_ms=LATER_MS)
         heard = await self._hear(link_id, known)
-        await self._follow_up(link_id, heard, heard.before)
+        await self._follow_up(link_id, heard)
         return changes(heard.before, heard.after)
+
+    async def catch_up(self, link_id: str) -> None:
+        """Do what is left to be done about a link by whoever died at it."""
+        heard = await self.store.ledgers.read(link_id)
+        if heard.todo:
+            await self._follow_up(link_id, heard)
 
     async def _hear(
         self, link_id: str, known: Iterable[Known], *, event: str = "", campaign: str | None = None
     ) -> Heard:
-        def lines(
-            before: Ledger, after: Ledger, fields: Mapping[str, str]
-        ) -> Sequence[tuple[str, str]]:
+        def write(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Written:
             messages = self.teller.messages(link_id, before, after, fields, self.clock())
-            return self.outbox.lines(link_id, messages)
+            todo = _todo(link_id, before, after, fields)
+            return Written(self.outbox.lines(link_id, messages), todo.text)
 
         return await self.store.ledgers.hear(
             link_id,
             known,
-            lines,
+            write,
             event=event,
             keep_until=self.store.links.keep_longest(self.clock()),
             fields={"campaign": campaign or ""},
         )
 
-    async def _follow_up(self, link_id: str, heard: Heard, before: Ledger) -> None:
-        after, slug = heard.after, heard.fields.get("campaign", "")
-        found = told_changes(before, after, heard.fields)
-        fresh = [
-            one
-            for place in ("sessions", "others")
-            for id_, one in getattr(after, place).items()
-            if getattr(before, place).get(id_) != one
-        ]
-        if fresh:
-            seconds = int(self.store.links.keep_longest(self.clock()) - self.clock())
-            await self.store.ledgers.refer(link_id, refs_of(fresh), seconds)
-        if slug:
-            await self._count(slug, link_id, heard, before, found)
+    async def _follow_up(self, link_id: str, heard: Heard) -> None:
+        """Do what follows outside the link's slot; each step can be repeated."""
+        slug = heard.fields.get("campaign", "")
+        for text in heard.todo.values():
+            await self._do(link_id, slug, Todo.read(text))
         campaign = await self.store.campaigns.get(slug) if slug else None
-        await self._look_after(link_id, campaign, after)
-        if slug and any(change.kind == "session.expired" for change in found):
-            await self.reminders.consider(link_id, slug)
+        await self._look_after(link_id, campaign, heard.after)
         await self.outbox.wake(link_id, self.teller.types)
+        await self.store.ledgers.finish(link_id, heard.todo)
 
-    async def _count(
-        self, slug: str, link_id: str, heard: Heard, before: Ledger, found: Sequence[Change]
-    ) -> None:
-        """Count states of sessions, and money; each once, however often this is repeated."""
-        count, ours = self.store.ledgers.count, closed_by_us(heard.fields)
-        for session in heard.after.sessions.values():
-            known = before.sessions.get(session.id)
-            if session.state is not SessionState.OPEN and (
-                known is None or known.state is not session.state
-            ):
-                closed = session.state is SessionState.EXPIRED and session.id in ours
-                state = "closed" if closed else session.state.value
-                await count(slug, f"{session.id}~{session.state}", {f"sessions.{state}": 1})
-        for change in found:
-            counters = {f"changes.{change.kind}": 1}
-            amount, currency = change.data.get("amount"), change.data.get("currency")
-            if change.kind in _MONEY and amount and currency:
-                counters[f"{_MONEY[change.kind]}.{currency}"] = amount
-            await count(slug, f"{link_id}~{change.key}", counters)
+    async def _do(self, link_id: str, slug: str, todo: "Todo") -> None:
+        if todo.refs:
+            seconds = int(self.store.links.keep_longest(self.clock()) - self.clock())
+            await self.store.ledgers.refer(link_id, todo.refs, seconds)
+        for what, counters in todo.counts if slug else ():
+            await self.store.ledgers.count(slug, what, counters)
+        if slug and todo.remind:
+            await self.reminders.consider(link_id, slug)
 
     async def _look_after(self, link_id: str, campaign: Campaign | None, after: Ledger) -> None:
         """Have the link looked at if something is left to do about it at Stripe."""
@@ -149,3 +137,62 @@ class Bookkeeper:
 
 #: What is added up, by campaign and currency.
 _MONEY = {"payment.succeeded": "amount", "payment.refunded": "refunded"}
+
+
+class Todo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What follows from a change outside its link's slot."""
+
+    #: Stripe's ids by which the link is found from now on.
+    refs: tuple[str, ...] = ()
+    #: What is counted, and for what, so that it is counted once.
+    counts: tuple[tuple[str, dict[str, int]], ...] = ()
+    remind: bool = False
+
+    @property
+    def text(self) -> str:
+        """How it is kept."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return what was kept; what a newer version added is passed over."""
+        return msgspec.json.decode(text, type=cls)
+
+
+def _todo(link_id: str, before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Todo:
+    found = told_changes(before, after, fields)
+    fresh = [
+        one
+        for now, known in ((after.sessions, before.sessions), (after.others, before.others))
+        for id_, one in now.items()
+        if known.get(id_) != one
+    ]
+    return Todo(
+        refs_of(fresh),
+        tuple(_counts(link_id, before, after, found, closed_by_us(fields))),
+        any(change.kind == "session.expired" for change in found),
+    )
+
+
+def _counts(
+    link_id: str,
+    before: Ledger,
+    after: Ledger,
+    found: Sequence[Change],
+    ours: Container[str],
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield states of sessions, and money."""
+    for session in after.sessions.values():
+        known = before.sessions.get(session.id)
+        if session.state is not SessionState.OPEN and (
+            known is None or known.state is not session.state
+        ):
+            closed = session.state is SessionState.EXPIRED and session.id in ours
+            state = "closed" if closed else session.state.value
+            yield f"{session.id}~{session.state}", {f"sessions.{state}": 1}
+    for change in found:
+        counters = {f"changes.{change.kind}": 1}
+        amount, currency = change.data.get("amount"), change.data.get("currency")
+        if change.kind in _MONEY and amount and currency:
+            counters[f"{_MONEY[change.kind]}.{currency}"] = amount
+        yield f"{link_id}~{change.key}", counters

@@ -94,11 +94,17 @@ class Gateway:
         await _keep_to_mode(store, config)
         keyring = Keyring([key.get_secret_value() for key in config.signing.keys])
         tokens = LinkTokens(keyring)
+        turns = Budget(store.connection, "sessions", config.stripe.creations_per_second)
+
+        async def again(who: str, seconds: float) -> bool:
+            return (await turns.enter(who, seconds)).go
+
         stripe = StripeAPI(
             config.stripe.api_key.get_secret_value(),
             base=config.stripe.api_base,
             timeout_s=config.stripe.timeout_seconds,
             version=config.stripe.api_version or API_VERSION,
+            again=again,
         )
         egress = Egress()
         wait = config.stripe.person_deadline_seconds
@@ -125,7 +131,6 @@ class Gateway:
         )
         watched = Queue(store.connection, "watch")
         books = Bookkeeper(store, outbox, teller, reminders, watched, clock)
-        turns = Budget(store.connection, "sessions", config.stripe.creations_per_second)
         announcer = Announcer(outbox, teller)
         mint = Mint(store, registry(means), books, turns, watched, announcer, wait_seconds=wait)
         watch = Watch(store, watched, books, stripe, mint, clock)
@@ -205,7 +210,7 @@ class Gateway:
 
 
 async def _keep_to_mode(store: Store, config: Config) -> None:
-    """Raise ConfigError if the store holds the other mode's payments: no test opens a real thing."""
+    """Raise ConfigError if the store holds the other mode's payments."""
     mode = "live" if config.stripe.is_live else "test"
     try:
         known = await store.keep_to(mode)

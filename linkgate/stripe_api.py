@@ -90,9 +90,17 @@ class StripeAPI:
     """Wraps one StripeClient and one HTTP client; belongs to one event loop."""
 
     def __init__(
-        self, api_key: str, *, base: str, timeout_s: float, version: str = API_VERSION
+        self,
+        api_key: str,
+        *,
+        base: str,
+        timeout_s: float,
+        version: str = API_VERSION,
+        again: Callable[[str, float], Awaitable[bool]] | None = None,
     ) -> None:
+        """Take what grants a turn before a creation is sent again: to whom, within what seconds."""
         self._timeout_s = timeout_s
+        self._again = again
         self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=timeout_s))
         self._client = stripe.StripeClient(
             api_key,
@@ -121,6 +129,7 @@ class StripeAPI:
             payments.read_session,
             deadline,
             doubtful=asked_before,
+            turn=key,
         )
 
     async def expire_session(self, session: str, deadline: Deadline) -> Session:
@@ -288,11 +297,13 @@ class StripeAPI:
         *,
         safe: bool = False,
         doubtful: bool = False,
+        turn: str = "",
     ) -> T:
         """Call, and call again while that may help.
 
         `safe` calls may be repeated after a 5xx, and are never in doubt; `doubtful` says that an
-        earlier send of the same call may have been carried out.
+        earlier send of the same call may have been carried out. `turn` names whoever has to wait
+        for a turn before each repeat, because Stripe takes only so many such calls a second.
         """
         pause = _FIRST_PAUSE
         while True:
@@ -310,6 +321,8 @@ class StripeAPI:
                     raise DestinationBusy(_words(error), retry_after=max(wait, 2.0)) from error
                 log.info("asking Stripe again in %.2f s: %s", wait, _words(error))
                 await asyncio.sleep(wait)
+                if turn and self._again and not await self._again(turn, max(deadline.left, 0.0)):
+                    raise DestinationBusy(_words(error), retry_after=2.0) from error
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
 

@@ -265,7 +265,7 @@ class Gate:
             log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
             recorder.count(campaign.slug, minting)
             recorder.count(campaign.slug, "minting.busy")
-            return answer.busy(error.retry_after, crowded=error.crowded)
+            return answer.busy(error.retry_after, crowded=error.crowded, left=error.left)
         except DestinationMisconfigured as error:
             recorder.count(campaign.slug, minting)
             await self._misconfigured(campaign, error)

@@ -54,6 +54,8 @@ class Hears(Protocol):
 
     async def hear_known(self, link_id: str, known: tuple[Known, ...]) -> object: ...
 
+    async def catch_up(self, link_id: str) -> None: ...
+
 
 class Closes(Protocol):
     """Closes a link's session at Stripe; see `linkgate.minting`."""
@@ -110,6 +112,8 @@ class Watch:
         `at_once` asks about open sessions, too. Raises DestinationBusy,
         DestinationMisconfigured, StoreUnavailable.
         """
+        if not dry_run:
+            await self._books.catch_up(name)
         row = await self._store.links.read(name)
         if row is None:
             return Watched(0, None)

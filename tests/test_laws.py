@@ -72,9 +72,9 @@ async def test_law_4_the_lease_outlasts_whoever_holds_it(
     claims: list[Claim] = []
     enter = stack.gateway.store.links.enter
 
-    async def watched(link: Any, visit: Any, claim: Any) -> Any:
+    async def watched(link: Any, visit: Any, claim: Any, *told: Any) -> Any:
         claims.append(claim)
-        return await enter(link, visit, claim)
+        return await enter(link, visit, claim, *told)
 
     monkeypatch.setattr(stack.gateway.store.links, "enter", watched)
     await stack.get(stack.path(stack.link()))
@@ -88,13 +88,13 @@ async def test_law_4_an_attempt_goes_on_when_its_person_has_left(stack: Stack) -
     await stack.fault(mode="slow", seconds=0.3)
     mint = stack.gateway.mint
     leaving = asyncio.create_task(
-        mint.session(campaign, link, Visit("v1", "mint", '{"id":"v1","at":1.0}'))
+        mint.session(campaign, link, Visit("v1", "mint", '{"id":"v1","at":1.0}'), 1.0)
     )
     await asyncio.sleep(0.1)
     leaving.cancel()
     await mint.drain()
     assert (await stack.row(link)).fields["current"] == (await stack.sessions())[0]["id"]
-    result = await mint.session(campaign, link, Visit("v2", "mint", '{"id":"v2","at":2.0}'))
+    result = await mint.session(campaign, link, Visit("v2", "mint", '{"id":"v2","at":2.0}'), 2.0)
     assert isinstance(result, Minted)
     assert not result.fresh
 

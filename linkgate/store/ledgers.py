@@ -5,6 +5,7 @@ follows from it for the link. If something else was heard meanwhile, it is worke
 """
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -52,8 +53,20 @@ return 1
 """,
 )
 
-#: What else is written with a change: pairs of an outbox's key and a line for it.
-Lines = Callable[[Ledger, Ledger, Mapping[str, str]], Sequence[tuple[str, str]]]
+#: What is left to be done about a change is kept in fields of the link that begin so.
+_TODO = "todo:"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is written with a change: an outbox's keys and lines, and what is left to be done."""
+
+    lines: Sequence[tuple[str, str]]
+    todo: str
+
+
+#: Says what is written, from the ledger before and after, and the link's fields.
+Write = Callable[[Ledger, Ledger, Mapping[str, str]], Written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +77,10 @@ class Heard:
     after: Ledger
     #: What the link's hash says of the link.
     fields: Mapping[str, str]
+    #: What is left to be done, by its name: about this, and what others who died have left.
+    todo: Mapping[str, str]
     #: Whether this very event was taken in before.
     again: bool = False
-    #: Whether everything that follows from the event was done then, too.
-    finished: bool = False
 
 
 class Ledgers:
@@ -79,13 +92,13 @@ class Ledgers:
     async def read(self, name: str) -> Heard:
         """Return what is known of the link with this id, as if nothing had been heard."""
         found = await self._read(name, "")
-        return Heard(found.ledger, found.ledger, found.fields)
+        return Heard(found.ledger, found.ledger, found.fields, _todo(found.fields))
 
     async def hear(
         self,
         name: str,
         known: Iterable[Known],
-        lines: Lines,
+        write: Write,
         *,
         event: str = "",
         keep_until: int,
@@ -98,21 +111,23 @@ class Ledgers:
         known = tuple(known)
         while True:
             found = await self._read(name, event)
-            if found.again:
-                return Heard(found.ledger, found.ledger, found.fields, True, found.finished)
-            after = hear(found.ledger, known)
+            after = found.ledger if found.again else hear(found.ledger, known)
             about = {**(fields or {}), **found.fields}
-            if after == found.ledger and not event:
-                return Heard(found.ledger, after, about)
-            pairs = lines(found.ledger, after, about)
-            said = await self._write(name, event, found, after, about, pairs, keep_until)
+            left = _todo(found.fields)
+            if after == found.ledger and (found.again or not event):
+                return Heard(found.ledger, after, about, left, found.again)
+            written = write(found.ledger, after, about)
+            mine = f"{_TODO}{event or secrets.token_hex(8)}"
+            fresh = {**_missing(found.fields, about), mine: written.todo}
+            said = await self._write(name, event, found, after, fresh, written.lines, keep_until)
             if said == "applied":
-                return Heard(found.ledger, after, about)
+                return Heard(found.ledger, after, about, {**left, mine: written.todo})
 
-    async def finish(self, name: str, event: str) -> None:
-        """Note that all that follows from an event has been done."""
-        async with self._connection.guard() as client:
-            await client.sadd(keys.events(name), _finished(event))
+    async def finish(self, name: str, todo: Iterable[str]) -> None:
+        """Strike out what has been done, by its names."""
+        if names := list(todo):
+            async with self._connection.guard() as client:
+                await client.hdel(keys.link(name), *names)
 
     async def closing(self, name: str, session: str) -> None:
         """Note that linkgate itself closes a session, before it does."""
@@ -167,10 +182,9 @@ class Ledgers:
             pipeline.hvals(keys.sessions(name))
             pipeline.hvals(keys.ledger(name))
             pipeline.sismember(keys.events(name), event)
-            pipeline.sismember(keys.events(name), _finished(event))
-            fields, sessions, others, again, finished = await pipeline.execute()
+            fields, sessions, others, again = await pipeline.execute()
         ledger = Ledger.of(map(load_session, sessions), map(load_other, others))
-        return _Found(fields, ledger, bool(event and again), bool(finished))
+        return _Found(fields, ledger, bool(event and again))
 
     async def _write(
         self,
@@ -178,7 +192,7 @@ class Ledgers:
         event: str,
         found: "_Found",
         after: Ledger,
-        about: Mapping[str, str],
+        fresh: Mapping[str, str],
         pairs: Sequence[tuple[str, str]],
         keep_until: int,
     ) -> str:
@@ -188,7 +202,7 @@ class Ledgers:
             key: len(touched) + n for n, key in enumerate(dict.fromkeys(k for k, _ in pairs), 1)
         }
         change = {
-            "fields": {**_missing(found.fields, about), **_summary(after)},
+            "fields": {**fresh, **_summary(after)},
             "sessions": {
                 one.id: dump_session(one)
                 for one in after.sessions.values()
@@ -215,11 +229,10 @@ class _Found:
     fields: Mapping[str, str]
     ledger: Ledger
     again: bool
-    finished: bool
 
 
-def _finished(event: str) -> str:
-    return f"{event} finished"
+def _todo(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in fields.items() if name.startswith(_TODO)}
 
 
 def _missing(known: Mapping[str, str], about: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from aiohttp import web
 from standardwebhooks import WebhookVerificationError
 
 import linkgate
+from linkgate import working
 from linkgate.config.outbound import EndpointTable
 from linkgate.delivering import DAYS_3, SCHEDULE, Rest, again_after
 from linkgate.outbox import Message
@@ -56,8 +57,9 @@ async def test_the_same_change_makes_the_same_id_and_others_others() -> None:
 
 
 async def test_running_couriers_deliver_when_woken(
-    desk: Desk, receiver: Receiver, shop: EndpointTable
+    desk: Desk, receiver: Receiver, shop: EndpointTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(working, "LOOK_SECONDS", 3600.0)
     outbox = desk.outbox(shop)
     outbox.start()
     await outbox.send(LINK, [message(1), message(2)])

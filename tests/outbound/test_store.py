@@ -139,6 +139,18 @@ async def test_parked_deliveries_are_listed_found_and_removed(connection: Connec
     assert (await store.count(), await store.count("shop")) == (19, 9)
 
 
+async def test_what_is_parked_in_one_moment_is_paged_without_gaps(connection: Connection) -> None:
+    store = ParkedStore(connection)
+    await asyncio.gather(*(store.put(parked(number)) for number in range(60)))
+    found, before = [], None
+    while True:
+        page, before = await store.list(None, 7, before=before)
+        found += [each.line.id for each in page]
+        if before is None:
+            break
+    assert sorted(found) == sorted(f"msg_{number}" for number in range(60))
+
+
 async def test_too_many_and_too_old_are_let_go_oldest_first(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

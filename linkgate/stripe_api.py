@@ -161,20 +161,29 @@ class StripeAPI:
         return None
 
     async def open_sessions(
-        self, link: str, customer: str | None, since: int, deadline: Deadline
+        self,
+        link: str,
+        customer: str | None,
+        since: int,
+        deadline: Deadline,
+        *,
+        done_too: bool = False,
     ) -> list[Session]:
         """Return the open sessions of a link that were made since then (Unix s).
 
-        Stripe can't be asked for a link's sessions, but for a customer's: without one, every open
-        session of the account since then is looked at, as far as the time goes.
+        `done_too` adds those that are done. Stripe can't be asked for a link's sessions, but for a
+        customer's: without one, every such session of the account since then is looked at, as far
+        as the time goes.
         """
-        params: dict[str, Any] = {"created": {"gte": since}, "status": "open"}
+        params: dict[str, Any] = {"created": {"gte": since}}
         if customer:
             params["customer"] = customer
         found: list[Session] = []
-        async for data in self._listed(params, deadline):
-            if (data.get("metadata") or {}).get("linkgate_link") == link:
-                found.append(payments.read_session(data))
+        # The open ones first: one that is paid meanwhile is then seen among those that are done.
+        for status in ("open", "complete") if done_too else ("open",):
+            async for data in self._listed({**params, "status": status}, deadline):
+                if (data.get("metadata") or {}).get("linkgate_link") == link:
+                    found.append(payments.read_session(data))
         return found
 
     async def _listed(

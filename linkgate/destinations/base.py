@@ -230,7 +230,13 @@ class Asked(Protocol):
     ) -> Session | None: ...
 
     async def open_sessions(
-        self, link: str, customer: str | None, since: int, deadline: Deadline
+        self,
+        link: str,
+        customer: str | None,
+        since: int,
+        deadline: Deadline,
+        *,
+        done_too: bool = False,
     ) -> list[Session]:
         """Return the open sessions of a link that were made since then (Unix s)."""
         ...

@@ -103,7 +103,7 @@ class Checkout:
     async def strays(
         self, going: Going, known: Sequence[Session], deadline: Deadline
     ) -> list[Session]:
-        """Return the link's recovered sessions that are open; see the base."""
+        """Return the link's recovered sessions that are open, or done unheard; see the base."""
         if going.recovery_until <= going.now:
             return []
         # Stripe keeps a recovery link for 30 days, and a session for 24 hours at most:
@@ -111,7 +111,13 @@ class Checkout:
         since = int(going.now) - 25 * 3600
         try:
             found = await self._api.open_sessions(
-                going.link.id, going.link.customer, since, deadline
+                going.link.id,
+                going.link.customer,
+                since,
+                deadline,
+                # Where one payment is all, a link that is not done has no session that is, unless
+                # its webhook is late or lost.
+                done_too=going.campaign.payments_allowed == 1,
             )
         except (SpentKey, Gone) as error:
             raise DestinationBusy(str(error)) from error

@@ -97,14 +97,15 @@ def _add_conveniences(params: dict[str, Any], wanted: "CheckoutDestination", dat
 
 
 def _let_update(params: dict[str, Any], wanted: "CheckoutDestination") -> None:
-    # Stripe refuses a known customer without a valid address where it works out the tax, and any
-    # known customer where it collects tax ids, unless it may save what they enter:
+    # Stripe refuses a known customer without a valid address where it works out the tax or collects
+    # tax ids, and any known customer in the second case, unless it may save what they enter:
     # https://docs.stripe.com/tax/checkout and https://docs.stripe.com/tax/checkout/tax-ids
     update = dict(params.get("customer_update") or {})
-    if automatic_tax(wanted) and update.get("shipping") != "auto":
-        update.setdefault("address", "auto")
     if collects_tax_ids(wanted):
         update.setdefault("name", "auto")
+        update.setdefault("address", "auto")
+    if automatic_tax(wanted) and update.get("shipping") != "auto":
+        update.setdefault("address", "auto")
     if update:
         params["customer_update"] = update
 

@@ -58,13 +58,20 @@ def test_parameters_are_set_and_the_rest_stays(
 @pytest.mark.parametrize(
     ("address", "becomes", "comes_from"),
     [
-        ("https://bücher.example/ä?ö=ü#ß", "https://xn--bcher-kva.example/%C3%A4?%C3%B6=%C3%BC#%C3%9F",
-         "https://xn--bcher-kva.example"),
-        ("https://Shop.Example:443/a%2Fb/", "https://shop.example:443/a%2Fb/", "https://shop.example"),
+        (
+            "https://bücher.example/ä?ö=ü#ß",
+            "https://xn--bcher-kva.example/%C3%A4?%C3%B6=%C3%BC#%C3%9F",
+            "https://xn--bcher-kva.example",
+        ),
+        (
+            "https://Shop.Example:443/a%2Fb/",
+            "https://shop.example:443/a%2Fb/",
+            "https://shop.example",
+        ),
         ("http://[::1]:8000/x", "http://[::1]:8000/x", "http://[::1]:8000"),
         ("https://a.example", "https://a.example", "https://a.example"),
     ],
-)  # fmt: skip
+)
 def test_a_location_is_ascii(address: str, becomes: str, comes_from: str) -> None:
     assert ascii_address(address) == becomes
     assert origin(becomes) == comes_from
@@ -72,10 +79,22 @@ def test_a_location_is_ascii(address: str, becomes: str, comes_from: str) -> Non
 
 @pytest.mark.parametrize(
     "address",
-    ["http://shop.example.com/", "javascript:alert(1)", "//x.example", "https://", "https://u:p@x.example/",
-     "https://shop@x.example/", "https://x.example:99999/", "https://-.-.example\u0000", "https://\u2024.\u2024/",
-     "https://x.example/\r\nSet-Cookie: a", 5, None, ["https://x.example"]],
-)  # fmt: skip
+    [
+        "http://shop.example.com/",
+        "javascript:alert(1)",
+        "//x.example",
+        "https://",
+        "https://u:p@x.example/",
+        "https://shop@x.example/",
+        "https://x.example:99999/",
+        "https://-.-.example\u0000",
+        "https://\u2024.\u2024/",
+        "https://x.example/\r\nSet-Cookie: a",
+        5,
+        None,
+        ["https://x.example"],
+    ],
+)
 def test_people_are_sent_to_addresses_alone(address: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         read_target(address)

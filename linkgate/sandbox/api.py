@@ -193,7 +193,7 @@ class Api:
             return _ordered(request, fault)
         try:
             body = expand(self._world, operation.run(call), params.get("expand") or [])
-            body = versions.render(self._world, body, self._version(request))
+            body = versions.answer(self._world, body, self._version(request))
         except ApiError as error:
             return _refused(request, error)
         if fault and fault.from_within:

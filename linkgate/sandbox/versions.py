@@ -24,19 +24,31 @@ def is_old(version: str) -> bool:
 def event_for(world: World, event: Object, version: str | None) -> Object:
     """An event as an endpoint gets it that wants a version (None: the event's own)."""
     addressed = {**event, "api_version": version or event["api_version"]}
-    rendered: Object = render(world, addressed, "")
+    return answer(world, addressed, "")
+
+
+def answer(world: World, body: Object, version: str) -> Object:
+    """An answer in a version (empty: the newest); events keep to their own."""
+    things = body["data"] if body["object"] == "list" else [body]
+    if not any(_is_asked_old(each, version) for each in things):
+        return body
+    rendered: Object = _render(world, body, version)
     return rendered
 
 
-def render(world: World, thing: Any, version: str) -> Any:
-    """A copy of an answer in a version (empty: the newest); events keep to their own."""
+def _is_asked_old(thing: Object, version: str) -> bool:
+    asked = thing["api_version"] if thing["object"] == "event" else version
+    return bool(asked) and is_old(asked)
+
+
+def _render(world: World, thing: Any, version: str) -> Any:
     if isinstance(thing, list):
-        return [render(world, each, version) for each in thing]
+        return [_render(world, each, version) for each in thing]
     if not isinstance(thing, dict):
         return copy.copy(thing)
     if thing.get("object") == "event":
         version = thing["api_version"]
-    inner = {key: render(world, value, version) for key, value in thing.items()}
+    inner = {key: _render(world, value, version) for key, value in thing.items()}
     if version and is_old(version):
         if thing.get("object") == "event" and "previous_attributes" in thing["data"]:
             _with_period(inner["data"]["previous_attributes"])

@@ -61,6 +61,8 @@ async def serving(app: Any) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup()
+    # As its main loop does ten times a second: this sets the headers of every answer.
+    await server.on_tick(0)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"

@@ -64,7 +64,8 @@ ScanMinutes = Annotated[
 Public = Annotated[
     bool | None,
     typer.Option(
-        "--public/--no-public", help="Kept for unsigned ways in, which are not served yet."
+        "--public/--no-public",
+        help="Whether people get in without a link of theirs, by /c/SLUG and /checkout?price=...",
     ),
 ]
 SessionMinutes = Annotated[

@@ -36,7 +36,9 @@ _PUT = Script(
     + """
 for index = 2, #ARGV, 2 do
     local id, due = ARGV[index], now + tonumber(ARGV[1])
-    local item = load(id) or {0, 0, 0, ''}
+    -- Counted on from the time, so that whoever still strikes out an item of before, late or once
+    -- more, doesn't strike out this one.
+    local item = load(id) or {now, 0, 0, ''}
     item[1], item[4] = item[1] + 1, ARGV[index + 1]
     -- Whoever holds it sees that it was put again, and lets it come back at once.
     if item[3] <= now then

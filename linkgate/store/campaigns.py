@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -184,16 +184,21 @@ class Campaigns:
         self._cache[slug] = _Cached(campaign, self._monotonic())
         return campaign
 
+    async def _texts(self, names: Sequence[str]) -> Sequence[str | None]:
+        async with self._connection.guard() as client:
+            if not self._connection.is_cluster:  # whose slots can't be asked in one command
+                return cast(Sequence[str | None], await client.mget(names))
+            pipeline = client.pipeline(transaction=False)
+            for name in names:
+                pipeline.get(name)
+            return cast(Sequence[str | None], await pipeline.execute())
+
     async def _load_public(self) -> tuple[Campaign, ...]:
         async with self._connection.guard() as client:
             slugs = cast(list[str], await client.zrange(keys.CAMPAIGNS, 0, -1))
         found: list[Campaign] = []
         for start in range(0, len(slugs), _AT_ONCE):
-            async with self._connection.guard() as client:
-                pipeline = client.pipeline(transaction=False)
-                for slug in slugs[start : start + _AT_ONCE]:
-                    pipeline.get(keys.campaign(slug))
-                texts = await pipeline.execute()
+            texts = await self._texts([keys.campaign(s) for s in slugs[start : start + _AT_ONCE]])
             # To read a whole campaign takes ten times as long as this glance at it.
             found += [_load(text) for text in texts if text and _GLANCE.decode(text).public]
         self._public = tuple(found), self._monotonic()

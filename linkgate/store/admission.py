@@ -13,11 +13,6 @@ from linkgate.store.connect import Connection, Script
 WINDOW_SECONDS = 60
 
 
-def admitted(network: str) -> str:
-    """Sorted set: links that got a session from a network in the last minute, by time (ms)."""
-    return f"lg:{{net:{network}}}:admitted"
-
-
 # KEYS: admitted. ARGV: link, most, window ms. Returns 0 if the link may go on, else in how many ms.
 # A link counts once: the busy page asks again for somebody who was let in, and a call whose answer
 # was lost is repeated.
@@ -67,7 +62,7 @@ class Admission:
         it isn't counted. `network` is a keyed hash.
         """
         args: list[str | int] = [link_id, most, int(WINDOW_SECONDS * 1000)]
-        return int(await self._connection.script(_ADMIT, [admitted(network)], args)) / 1000
+        return int(await self._connection.script(_ADMIT, [keys.admitted(network)], args)) / 1000
 
     async def standing(self, link_id: str, payments: int | None) -> Standing:
         """Return how a link stands that can be paid so often; None is without end."""

@@ -72,6 +72,11 @@ def network(name: str) -> str:
     return f"lg:{{net:{name}}}:seen"
 
 
+def admitted(network_name: str) -> str:
+    """Sorted set: links of nobody's that got a session from a network lately, by time (Unix ms)."""
+    return f"lg:{{net:{network_name}}}:admitted"
+
+
 def address_decoy(network_name: str, address: str) -> str:
     """String: when an address (a keyed hash) of the network opened a decoy."""
     return f"lg:{{net:{network_name}}}:decoy:{address}"

@@ -77,7 +77,7 @@ async def test_what_is_known_of_a_network_goes(connection: Connection) -> None:
     door = Admission(connection)
     for number in range(50):
         await door.admit("net", f"lnk_{number}", 5)
-    name = admission.admitted("net")
+    name = keys.admitted("net")
     assert await connection.client.zcard(name) == 5
     assert 0 < await connection.client.pttl(name) <= 60_000
     # Another server's clock, before a failover, was ahead: it locks nobody out.

@@ -77,8 +77,7 @@ class Bookkeeper:
 
     async def hear_known(self, link_id: str, known: Iterable[Known]) -> tuple[Change, ...]:
         """Take in what Stripe's API has just told; returns what that changed."""
-        # Should this process die after the change: both look at the link a little later.
-        await self.outbox.expect(link_id, self.teller.types)
+        # Should this process die after the change, somebody looks at the link a little later.
         await self.watch.put(link_id, delay_ms=LATER_MS)
         heard = await self._hear(link_id, known)
         await self._follow_up(link_id, heard)
@@ -98,6 +97,7 @@ class Bookkeeper:
             todo = _todo(link_id, before, after, fields)
             return Written(self.outbox.lines(link_id, messages), todo.text)
 
+        await self.outbox.expect(link_id, self.teller.types)
         return await self.store.ledgers.hear(
             link_id,
             known,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from linkgate.config.explaining import (
     VARIABLE_PREFIX,
@@ -65,9 +65,14 @@ def _holds_secret(section: str, key: str, value: Any) -> bool:
         return False
     if (section, key) == ("store", "url"):
         return "@" in str(value)
-    annotation = SECTIONS[section].model_fields[key].annotation
-    inner = [argument for part in get_args(annotation) for argument in get_args(part)]
-    return SecretStr in (annotation, *get_args(annotation), *inner)
+    return _is_secret(SECTIONS[section].model_fields[key].annotation)
+
+
+def _is_secret(annotation: Any) -> bool:
+    """Say whether a secret may be anywhere in a value of this type: in a list, or in a table."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_is_secret(field.annotation) for field in annotation.model_fields.values())
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
 
 
 def read_file(file: Path, gathered: Gathered) -> bool:

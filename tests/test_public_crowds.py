@@ -1,6 +1,7 @@
 """Many at one unsigned way: people at a poster get in, and machines leave few keys behind."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ def at(address: str, headers: Mapping[str, str] = BROWSER, **more: str) -> Mappi
     return {**headers, "X-Forwarded-For": address, **more}
 
 
+@contextlib.asynccontextmanager
 async def opened(valkey_url: str, more: Mapping[str, Any]) -> AsyncIterator[Stack]:
     connection = await Connection.open(valkey_url)
     await connection.client.flushall()
@@ -37,7 +39,7 @@ async def opened(valkey_url: str, more: Mapping[str, Any]) -> AsyncIterator[Stac
 @pytest.fixture
 async def crowded(valkey_url: str) -> AsyncIterator[Stack]:
     """A gateway behind a proxy that says who comes; a network gets four sessions by coming."""
-    async for stack in opened(valkey_url, PROXIED):
+    async with opened(valkey_url, PROXIED) as stack:
         yield stack
 
 
@@ -97,7 +99,7 @@ async def test_above_ten_times_the_rate_people_wait_and_then_get_in(
 
 
 async def test_whom_nobody_can_tell_apart_press_and_never_wait(valkey_url: str) -> None:
-    async for stack in opened(valkey_url, {}):
+    async with opened(valkey_url, {}) as stack:
         await stack.campaign(public=True)
         pages = [await stack.get("/c/spring") for _ in range(PER_MINUTE * 10 + 3)]
         assert [page.status for page in pages].count(303) == PER_MINUTE

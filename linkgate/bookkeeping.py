@@ -75,10 +75,16 @@ class Bookkeeper:
         """Take in a session as Stripe's API has just told of it."""
         await self.hear_known(link_id, [session])
 
-    async def hear_known(self, link_id: str, known: Iterable[Known]) -> tuple[Change, ...]:
-        """Take in what Stripe's API has just told; returns what that changed."""
-        # Should this process die after the change, somebody looks at the link a little later.
-        await self.watch.put(link_id, delay_ms=LATER_MS)
+    async def hear_known(
+        self, link_id: str, known: Iterable[Known], *, watched: bool = False
+    ) -> tuple[Change, ...]:
+        """Take in what Stripe's API has just told; returns what that changed.
+
+        `watched` says that the watch is at the link just now, and comes back should it die.
+        """
+        if not watched:
+            # Should this process die after the change, somebody looks at the link a little later.
+            await self.watch.put(link_id, delay_ms=LATER_MS)
         heard = await self._hear(link_id, known)
         await self._follow_up(link_id, heard)
         return changes(heard.before, heard.after)
@@ -87,6 +93,7 @@ class Bookkeeper:
         """Do what is left to be done about a link by whoever died at it."""
         heard = await self.store.ledgers.read(link_id)
         if heard.todo:
+            await self.outbox.expect(link_id, self.teller.types)
             await self._follow_up(link_id, heard)
 
     async def _hear(

@@ -52,7 +52,9 @@ class Told(Protocol):
 class Hears(Protocol):
     """Takes in what Stripe told; see `linkgate.bookkeeping`."""
 
-    async def hear_known(self, link_id: str, known: tuple[Known, ...]) -> object: ...
+    async def hear_known(
+        self, link_id: str, known: tuple[Known, ...], *, watched: bool = False
+    ) -> object: ...
 
     async def catch_up(self, link_id: str) -> None: ...
 
@@ -147,7 +149,7 @@ class Watch:
             return 0
         if not dry_run:
             log.warning("link %s: %s was made by a visit that came to no end", name, found.id)
-            await self._books.hear_known(name, (found,))
+            await self._books.hear_known(name, (found,), watched=True)
         return 1
 
     def _doubtful(self, row: Row, *, at_once: bool) -> list[tuple[str, str | None]]:
@@ -176,7 +178,8 @@ class Watch:
         same = any(one == known for one in told) or not _differs(known, told)
         if dry_run:
             return 0 if same else 1
-        await self._books.hear_known(name, told)
+        # Not put under watch anew: that would bring it back at once, again and again.
+        await self._books.hear_known(name, told, watched=True)
         if same:
             return 0
         slug = row.fields.get("campaign", "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from linkgate.detection import Authority, Evidence
-from linkgate.payments import LinkState, Session, SessionState, link_state
+from linkgate.payments import Ledger, LinkState, Session, SessionState, link_state
 from linkgate.store.entries import Row
 from linkgate.tokens import Link
 
@@ -143,7 +143,7 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
     expires = link.expires_at if link else int(fields.get("expires_at") or 0)
     revoked = fields.get("revoked_at")
     state = link_state(
-        row.sessions,
+        Ledger.of(row.sessions, row.ledger.others.values()),
         visited=bool(row.visits),
         revoked=revoked is not None,
         expired=bool(expires) and now >= expires,

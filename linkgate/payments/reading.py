@@ -58,7 +58,7 @@ def read_known(data: Any, source: Source) -> tuple[Known, ...]:
     known, inner = _READERS[name](data, source)
     for value in inner:
         if isinstance(value, Mapping):
-            known += read_known(value, replace(source, event="", previous=None))
+            known += read_known(value, source)
     return known
 
 

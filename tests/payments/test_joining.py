@@ -31,7 +31,9 @@ from linkgate.payments.joining import joined
 from linkgate.payments.objects import Said, concluded
 
 times = st.integers(1, 4)
-maybe = st.sampled_from([None, "x"])
+maybe = st.sampled_from([None, "x", "y"])
+# What never changes, as of a session: nobody ever says another.
+once = st.sampled_from([None, "x"])
 amounts = st.integers(0, 2)
 S = SubscriptionState
 
@@ -94,8 +96,8 @@ sessions = st.builds(
     attempt=st.sampled_from([0, 1]),
     created_at=st.just(1),
     expires_at=st.just(2),
-    payment_intent=maybe,
-    recovery_url=maybe,
+    payment_intent=once,
+    recovery_url=once,
     livemode=st.booleans(),
 )
 three = st.one_of(
@@ -200,6 +202,22 @@ def test_one_id_is_one_kind_of_thing() -> None:
     ledger = Ledger.of([], [Setup(id="x", at=1, state=SetupState.OPEN)])
     with pytest.raises(TypeError):
         hear(ledger, [Dispute(id="x", at=1, state=DisputeState.OPEN)])
+
+
+@pytest.mark.parametrize("last", [PaymentState.SUCCEEDED, PaymentState.CANCELED])
+@pytest.mark.parametrize("state", [PaymentState.FAILED, PaymentState.PROCESSING])
+def test_a_payment_that_is_through_is_through(last: PaymentState, state: PaymentState) -> None:
+    # A session that is read as pending tells of its payment what was true a moment ago.
+    through = Payment(id="pi_1", at=5, state=last)
+    assert joined(through, Payment(id="pi_1", at=9, state=state)).state is last
+
+
+def test_an_invoice_never_goes_back() -> None:
+    paid = Invoice(id="in_1", at=5, state=InvoiceState.PAID)
+    failed = Invoice(id="in_1", at=9, state=InvoiceState.OPEN, failures=1)
+    after = joined(paid, failed)
+    assert isinstance(after, Invoice)
+    assert (after.state, after.failures) == (InvoiceState.PAID, 1)
 
 
 def test_a_lost_dispute_may_be_appealed_and_won() -> None:

@@ -259,6 +259,7 @@ DONE = "checkout.session.completed"
         odd(DONE, paid, "account", value=["acct"]),
         odd(DONE, paid, *INSIDE, "object", value="payment_intent"),
         odd(DONE, paid, *INSIDE, "object", value=["x"]),
+        odd("payment_intent.succeeded", paid, "type", value="charge.refunded"),
         odd(DONE, paid, *INSIDE, "metadata", value="text"),
         odd(DONE, paid, *INSIDE, "metadata", value={**OURS, "linkgate_link": "{x}"}),
         odd(DONE, paid, *INSIDE, "metadata", value={**OURS, "linkgate_link": 7}),

@@ -12,7 +12,7 @@ from typing import Protocol
 from linkgate.campaigns import Campaign
 from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
-from linkgate.payments import DONE, Session, SessionState
+from linkgate.payments import DONE, Session, SessionState, advance
 from linkgate.store import Store
 from linkgate.store.budget import Budget
 from linkgate.store.entries import Entry, Left, Settled, Visit
@@ -123,6 +123,8 @@ class Attempts:
                     left, outcome = Left.SETTLED, instead.why
                     return Led(instead.url) if instead.url else Told(instead.page)
                 session = await self._ask(destination, campaign, link, visit, entry, deadline)
+                if entry.request is not None:
+                    session = await self._as_known(link, session)
                 if _is_over(session, entry):
                     found = await self._close(destination, campaign, link, session, entry, deadline)
                     if found is None:
@@ -214,6 +216,8 @@ class Attempts:
         known += await destination.strays(going, known, deadline)
         found = None
         for session in known:
+            if entry.request is not None and _made_by(session, entry.attempt):
+                continue  # it is what this attempt is about to find
             found = (
                 await self._close(destination, campaign, link, session, entry, deadline) or found
             )
@@ -248,6 +252,8 @@ class Attempts:
         entry: Entry,
         deadline: Deadline,
     ) -> Session:
+        # Before Stripe is asked: whatever dies now, somebody finds out what became of it.
+        await self._watch.put(link.id, delay_ms=LOOK_AFTER_MS)
         request = entry.request
         if request is None:
             try:
@@ -261,8 +267,6 @@ class Attempts:
             except Exception as error:
                 message = f"the campaign's parameters can't be put together: {error!r}"
                 raise DestinationMisconfigured(message, settled=True) from error
-            # Before Stripe is asked: whatever dies now, somebody finds out what became of it.
-            await self._watch.put(link.id, delay_ms=LOOK_AFTER_MS)
             # Kept before Stripe is asked: a replay has to send the very same parameters.
             if not await self._store.links.arm(link.id, visit.id, request):
                 raise DestinationBusy("the lease was lost before Stripe was asked")
@@ -275,6 +279,14 @@ class Attempts:
             now=entry.now,
         )
         return await destination.mint(link, attempt, deadline)
+
+    async def _as_known(self, link: Link, session: Session) -> Session:
+        """Return a session that may have been found again as it stands by all that is known.
+
+        A replayed answer tells of it as it was when it was made.
+        """
+        known = (await self._store.ledgers.read(link.id)).after.sessions.get(session.id)
+        return advance(known, session)
 
     async def _release(self, link: Link, visit: Visit, left: Left, outcome: str) -> None:
         try:
@@ -307,6 +319,11 @@ def _left(error: DestinationBusy) -> Left:
     return Left.SPENT if error.spent else Left.OPEN
 
 
+def _made_by(session: Session, attempt: int) -> bool:
+    # A recovered session has the metadata of the one that it continues.
+    return session.attempt == attempt and session.recovered_from is None
+
+
 def _is_over(session: Session, entry: Entry) -> bool:
-    # A replayed answer tells of a session as it was when it was made.
+    # Nobody may have told yet that its time has run out.
     return session.state is not SessionState.OPEN or session.expires_at <= entry.now

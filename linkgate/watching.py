@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: After an attempt began, when its outcome is looked for: longer than any lease lasts.
 ATTEMPT_SECONDS = 90.0
+#: How far this clock and the store's may be apart.
+CLOCKS_SECONDS = 15.0
 #: After a session's end, how long its webhook may take before Stripe is asked.
 MARGIN_SECONDS = 120.0
 #: A payment on its way is asked about at least so often; bank debits take days.
@@ -132,17 +134,17 @@ class Watch:
     async def _settle_attempt(self, name: str, row: Row, *, dry_run: bool) -> int:
         """Find the session of an attempt whose holder died before it knew of it."""
         fields = row.fields
-        if fields.get("attempt_open") != "1" or not fields.get("request") or "lease" in fields:
+        if fields.get("attempt_open") != "1" or not fields.get("request") or self._leased(row):
             return 0
         attempt = int(fields["attempt"])
         if any(session.attempt == attempt for session in row.sessions):
             return 0
-        at = int(fields.get("attempt_at") or 0) / 1000
+        # Until now: whoever took the attempt up again may have asked Stripe long after it began.
         found = await self._stripe.find_session(
             name,
             attempt,
-            int(at) - int(ATTEMPT_SECONDS),
-            int(at + 2 * ATTEMPT_SECONDS),
+            int(int(fields.get("attempt_at") or 0) / 1000 - ATTEMPT_SECONDS),
+            int(self._clock() + ATTEMPT_SECONDS),
             Deadline.after(ASKING_SECONDS),
         )
         if found is None:
@@ -195,18 +197,30 @@ class Watch:
         campaign = await self._store.campaigns.get(row.fields.get("campaign", ""))
         limit = campaign.payments_allowed if campaign else 1
         paid_up = limit is not None and payments_made(row.ledger) >= limit
-        if "lease" in row.fields and not paid_up:
+        if self._leased(row) and not paid_up:
             return  # somebody is at it
         # One of the latest attempt may be the one that somebody is paying in, or is led to next.
         latest = int(row.fields.get("attempt") or 0)
-        for session in row.sessions:
-            if session.state is SessionState.OPEN and (paid_up or session.attempt < latest):
-                await self._closes.close_one(name, session)
+        superfluous = [
+            session
+            for session in row.sessions
+            if session.state is SessionState.OPEN and (paid_up or session.attempt < latest)
+        ]
+        closed = [await self._closes.close_one(name, session) for session in superfluous]
+        if not all(closed):
+            raise DestinationBusy("what is superfluous can still be paid")
+
+    def _leased(self, row: Row) -> bool:
+        """Say whether a visit may be at the link; whoever was killed left a lease that ran out."""
+        left = int(row.fields.get("lease_until") or 0) / 1000 - self._clock()
+        # The store's clock and this one may differ. A lease that is far ahead was given by another
+        # server's clock, before a failover.
+        return "lease" in row.fields and -CLOCKS_SECONDS < left < ATTEMPT_SECONDS + CLOCKS_SECONDS
 
     def _next(self, row: Row) -> float | None:
         now = self._clock()
         times = [now + UNSURE_SECONDS] if row.ledger.unsure else []
-        if row.fields.get("attempt_open") == "1" and "lease" in row.fields:
+        if row.fields.get("attempt_open") == "1" and self._leased(row):
             times.append(now + ATTEMPT_SECONDS)
         for session in row.sessions:
             ends = session.expires_at + MARGIN_SECONDS

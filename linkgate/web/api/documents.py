@@ -5,8 +5,8 @@ defaults and closed objects; pydantic, which validates the bodies, knows best wh
 schemas come from there.
 """
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from litestar.dto import AbstractDTO, DTOFieldDefinition
@@ -15,6 +15,7 @@ from litestar.openapi.spec import Components, Reference, Schema, SecurityScheme
 from litestar.typing import FieldDefinition
 from pydantic import TypeAdapter
 
+from linkgate.destinations import DEFAULT_KIND
 from linkgate.web.api.body import JsonObject, read_object
 
 T = TypeVar("T")
@@ -73,52 +74,109 @@ class Json(AbstractDTO[T]):
 
 
 class MergePatch(Json[T]):
-    """The same for a JSON merge patch (RFC 7396) of a `T`: nothing in it is required."""
+    """The same for a JSON merge patch (RFC 7396) of a `T`.
+
+    Nothing in it is required, and null takes back what can be left out.
+    """
 
     @classmethod
     def create_openapi_schema(
         cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
     ) -> Reference | Schema:
         """Describe the patch by the model that the merged result is validated with."""
-        whole = describe(cls.model_type, answer=False)
-        return replace(whole, required=None, title=f"Changes to {whole.title}")
+        whole = _whole(cls.model_type, answer=False)
+        return _schema({**_patch(whole), "title": f"Changes to {whole['title']}"})
 
 
 def describe(kind: type[Any], *, answer: bool) -> Schema:
     """Return the JSON schema of a model or dataclass, with what it refers to put in place."""
+    return _schema(_whole(kind, answer=answer))
+
+
+Node = Mapping[str, Any]
+
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties", "propertyNames")
+
+
+def _whole(kind: type[Any], *, answer: bool) -> Node:
     mode: Any = "serialization" if answer else "validation"
-    whole = TypeAdapter(kind).json_schema(mode=mode)
-    return _schema(whole, whole.get("$defs", {}))
+    node = TypeAdapter(kind).json_schema(mode=mode)
+    return _put_in_place(node, node.get("$defs", {}))
 
 
-def _schema(node: Mapping[str, Any], known: Mapping[str, Any]) -> Schema:
+def _put_in_place(node: Node, known: Mapping[str, Any]) -> Node:
     if "$ref" in node:
         meant = known[node["$ref"].rpartition("/")[2]]
-        return _schema({**meant, **{k: v for k, v in node.items() if k != "$ref"}}, known)
-    names = Schema.field_aliases()
+        return _put_in_place({**meant, **{k: v for k, v in node.items() if k != "$ref"}}, known)
     left_out = {"$defs", "discriminator"}
     if "properties" not in node:
         # What pydantic makes of a field's name ("Sent At") tells nothing that the name doesn't.
         left_out.add("title")
-    return Schema(
-        **{
-            names.get(key, key): _inner(key, value, known)
-            for key, value in node.items()
-            if key not in left_out
+    kept = {key: value for key, value in node.items() if key not in left_out}
+    placed = _each_below(kept, lambda below: _put_in_place(below, known))
+    if "oneOf" in placed:
+        placed = {**placed, "oneOf": [_told_apart(one) for one in placed["oneOf"]]}
+    return placed
+
+
+def _each_below(node: Node, change: Callable[[Node], Any]) -> dict[str, Any]:
+    """Return `node` with the schemas directly below it changed."""
+    below = dict(node)
+    for key, value in node.items():
+        if key == "properties":
+            below[key] = {name: change(inner) for name, inner in value.items()}
+        elif key in _LISTS:
+            below[key] = [change(inner) for inner in value]
+        elif key in _SINGLE and isinstance(value, dict):
+            below[key] = change(value)
+    return below
+
+
+def _told_apart(node: Node) -> Node:
+    """Require the `kind` of a destination, but of the one that is meant without."""
+    kind = node.get("properties", {}).get("kind", {}).get("const", DEFAULT_KIND)
+    if kind == DEFAULT_KIND:
+        return node
+    return {**node, "required": ["kind", *node.get("required", ())]}
+
+
+def _patch(node: Node) -> Node:
+    """Return the schema of a merge patch: of objects, a part; of lists, which replace, the whole.
+
+    What is left out of a patch stays as it is, so there are no defaults.
+    """
+    needed = node.get("required", ())
+    loose = {key: value for key, value in node.items() if key not in ("required", "default")}
+    # A part of one kind of destination may be one of another kind, too.
+    if "oneOf" in loose:
+        loose["anyOf"] = loose.pop("oneOf")
+    for key in _LISTS:
+        if key in loose:
+            loose[key] = [_patch(inner) for inner in loose[key]]
+    if "properties" in loose:
+        loose["properties"] = {
+            name: _patch(inner) if name in needed and name != "kind" else _or_null(_patch(inner))
+            for name, inner in loose["properties"].items()
         }
-    )
+    if isinstance(loose.get("additionalProperties"), dict):
+        loose["additionalProperties"] = _or_null(_patch(loose["additionalProperties"]))
+    return loose
 
 
-def _inner(key: str, value: Any, known: Mapping[str, Any]) -> Any:
-    match key, value:
-        case "properties", _:
-            return {name: _schema(inner, known) for name, inner in value.items()}
-        case "anyOf" | "oneOf" | "allOf" | "prefixItems", _:
-            return [_schema(inner, known) for inner in value]
-        case "items" | "additionalProperties" | "propertyNames", dict():
-            return _schema(value, known)
-        case _:
-            return value
+def _or_null(node: Node) -> Node:
+    null = {"type": "null"}
+    if null in node.get("anyOf", ()):
+        return node
+    said = {key: node[key] for key in ("description",) if key in node}
+    inner = {key: value for key, value in node.items() if key not in said}
+    return {**said, "anyOf": [inner, null]}
+
+
+def _schema(node: Node) -> Schema:
+    names = Schema.field_aliases()
+    below = _each_below(node, _schema)
+    return Schema(**{names.get(key, key): value for key, value in below.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +206,8 @@ _WORDS = {
     409: "It exists already, has ended, or was changed by someone else in between.",
     413: "The body is larger than server.max_body_bytes.",
     422: "Some fields can't be accepted; `errors` names every one.",
-    503: "The store does not answer; nothing was changed. Retry-After says when to try again.",
+    503: "The store does not answer, so it may or may not have been done: look before you repeat "
+    "it. Retry-After says when.",
 }
 
 #: What a route can answer with if it takes a body.

@@ -1,6 +1,6 @@
 """What happened between two states of a ledger, told once each, for the operator's own systems."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from linkgate.payments.objects import (
 )
 from linkgate.payments.purchases import STARTED, Purchase, purchases
 from linkgate.payments.sessions import Session, SessionState
-from linkgate.payments.standing import gives_access, has_access
+from linkgate.payments.standing import gives_access
 
 #: Cards declined within this time are one failed payment: a person trying again, or the intent's
 #: event and the session's about the same failure. Our choice.
@@ -38,18 +38,23 @@ class Change:
     data: Mapping[str, Any]
 
 
+#: What was paid, with all the names that the same money goes by.
+_Paid = tuple[set[str], Change]
+
+
 def changes(before: Ledger, after: Ledger) -> tuple[Change, ...]:
     """Return what happened from one state of a link's ledger to a later one, access last."""
     if before == after:
         return ()
+    then, now = purchases(before), purchases(after)
     return (
         *_expired(before, after),
-        *_succeeded(before, after),
-        *_failed(before, after),
+        *_succeeded(_paid(before, then), _paid(after, now)),
+        *_failed(before, after, now),
         *_refunded(before, after),
         *_disputed(before, after),
         *_subscribed(before, after),
-        *_access(before, after),
+        *_access(then, now),
     )
 
 
@@ -73,15 +78,15 @@ def _expired(before: Ledger, after: Ledger) -> Iterator[Change]:
             )
 
 
-def _succeeded(before: Ledger, after: Ledger) -> Iterator[Change]:
-    told = {name for names, _ in _paid(before) for name in names}
-    for names, change in _paid(after):
+def _succeeded(before: Iterable[_Paid], after: Iterable[_Paid]) -> Iterator[Change]:
+    told = {name for names, _ in before for name in names}
+    for names, change in after:
         if told.isdisjoint(names):
             yield change
         told |= names
 
 
-def _paid(ledger: Ledger) -> Iterator[tuple[set[str], Change]]:
+def _paid(ledger: Ledger, found_in_it: Iterable[Purchase]) -> Iterator[_Paid]:
     """Yield what was paid, with all the names that the same money goes by.
 
     The first payment of a subscription is told by its invoice and by its session; a payment by
@@ -93,7 +98,7 @@ def _paid(ledger: Ledger) -> Iterator[tuple[set[str], Change]]:
             first = invoice.reason == "subscription_create"
             names = {invoice.id} | ({f"first:{invoice.subscription}"} if first else set())
             yield names, _change(kind, invoice, **_of_invoice(ledger, invoice))
-    for found in purchases(ledger):
+    for found in found_in_it:
         session, payment = found.session, found.payment
         if session and session.state is SessionState.PAID and session.subscription:
             if session.amount_total != 0:
@@ -108,9 +113,9 @@ def _paid(ledger: Ledger) -> Iterator[tuple[set[str], Change]]:
             yield names, _change(kind, session, id_=session.payment_intent or "", **_of(found))
 
 
-def _failed(before: Ledger, after: Ledger) -> Iterator[Change]:
+def _failed(before: Ledger, after: Ledger, now: Iterable[Purchase]) -> Iterator[Change]:
     kind = "payment.failed"
-    for found in purchases(after):
+    for found in now:
         session, payment = found.session, found.payment
         if payment and _fell(before.others.get(payment.id), payment):
             yield _change(kind, payment, payment.at, **_of(found), failure=payment.failure)
@@ -199,15 +204,16 @@ def _subscribed(before: Ledger, after: Ledger) -> Iterator[Change]:
             yield _change("subscription.ended", one, **data)
 
 
-def _access(before: Ledger, after: Ledger) -> Iterator[Change]:
-    now = has_access(after)
-    if has_access(before) is now:
+def _access(then: Iterable[Purchase], now: Iterable[Purchase]) -> Iterator[Change]:
+    before = next(filter(gives_access, then), None)
+    after = next(filter(gives_access, now), None)
+    if (before is None) is (after is None):
         return
-    kind, ledger = ("access.granted", after) if now else ("access.revoked", before)
-    found = next(one for one in purchases(ledger) if gives_access(one))
-    about = _main(found)
-    # Told by the later state alone: whoever finds the same change again finds the same mark.
-    yield _change(kind, about, _last_word(after, about.id), **_of(found))
+    kind = "access.granted" if after else "access.revoked"
+    if found := after or before:
+        about = _main(found)
+        # Told by the later state alone: whoever finds the change again finds the same mark.
+        yield _change(kind, about, _last_word(now, about.id), **_of(found))
 
 
 def _main(found: Purchase) -> Known:
@@ -215,8 +221,8 @@ def _main(found: Purchase) -> Known:
     return about or (found.charged or found.disputes)[0]
 
 
-def _last_word(ledger: Ledger, id_: str) -> int:
-    found = next((one for one in purchases(ledger) if _main(one).id == id_), Purchase())
+def _last_word(now: Iterable[Purchase], id_: str) -> int:
+    found = next((one for one in now if _main(one).id == id_), Purchase())
     parts = (found.subscription, found.payment, found.setup, *found.disputes)
     refunds = [payment.refunded_at for payment in found.charged]
     return max([part.at for part in parts if part] + refunds, default=0)

@@ -4,7 +4,7 @@ An event may come before the one that names its session, or that one may be lost
 paid counts all the same: it stands as a purchase of its own until its session is known.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ STARTED = frozenset(SubscriptionState) - {
 }
 
 _Intent = TypeVar("_Intent", Payment, Setup)
+_Found = TypeVar("_Found", Invoice, Payment, Dispute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,106 +93,130 @@ class Purchase:
 
 def purchases(ledger: Ledger) -> tuple[Purchase, ...]:
     """Return every purchase of a link, known by its session or without one."""
-    named = tuple(purchase(ledger, session) for session in ledger.sessions.values())
-    return named + tuple(_unnamed(ledger, named))
+    index = _Index(ledger)
+    named = tuple(map(index.purchase, ledger.sessions.values()))
+    return named + tuple(index.unnamed(named))
 
 
 def purchase(ledger: Ledger, session: Session) -> Purchase:
     """Return what a session led to."""
-    payment = setup = None
-    if session.mode != "subscription":
-        payment = _own(ledger, session, "payment_intent", ledger.payments)
-        setup = _own(ledger, session, "setup_intent", ledger.setups)
-    subscription = ledger.others.get(session.subscription or "")
-    invoices = tuple(
-        invoice
-        for invoice in ledger.invoices
-        if invoice.id == session.invoice
-        or (session.subscription and invoice.subscription == session.subscription)
-    )
-    found = Purchase(
-        session,
-        payment,
-        subscription if isinstance(subscription, Subscription) else None,
-        setup,
-        invoices,
-    )
-    return _with_money(ledger, found)
+    return _Index(ledger).purchase(session)
 
 
-def _own(
-    ledger: Ledger, session: Session, name: str, intents: tuple[_Intent, ...]
-) -> _Intent | None:
-    # An intent is named by its session once that is complete. Before, and where an older version
-    # kept the session, it is the one of the same attempt; a session that Stripe's recovery page
-    # copied from another has the attempt of that one.
-    named = {getattr(one, name) for one in ledger.sessions.values()}
-    if mine := getattr(session, name):
-        return next((intent for intent in intents if intent.id == mine), None)
-    rivals = [
-        one
-        for one in ledger.sessions.values()
-        if one.attempt == session.attempt and not getattr(one, name)
-    ]
-    last = max(rivals, key=lambda one: (one.state in DONE, one.created_at, one.id), default=None)
-    if not session.attempt or last is None or last.id != session.id:
-        return None
-    unnamed = (intent for intent in intents if intent.id not in named)
-    return next((intent for intent in unnamed if intent.attempt == session.attempt), None)
+class _Index:
+    """A ledger with what names what, looked up once: a link may have hundreds of sessions."""
 
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._payments = ledger.payments
+        self._setups = ledger.setups
+        self._disputes = ledger.disputes
+        self._invoices = _by(ledger.invoices, lambda one: (one.id, one.subscription))
+        self._charged = _by(self._payments, lambda one: (one.id, one.invoice))
+        self._disputed = _by(self._disputes, lambda one: (one.payment_intent, one.charge))
+        sessions = ledger.sessions.values()
+        self._owners = {
+            **_owners(sessions, "payment_intent", self._payments),
+            **_owners(sessions, "setup_intent", self._setups),
+        }
 
-def _unnamed(ledger: Ledger, named: Iterable[Purchase]) -> Iterator[Purchase]:
-    taken = {id_ for one in named for id_ in _ids(one)}
-    others: tuple[Other, ...] = (
-        *ledger.subscriptions,
-        *ledger.payments,
-        *ledger.setups,
-        *ledger.disputes,
-    )
-    for other in others:
-        if other.id in taken:
-            continue
-        match other:
-            case Subscription():
-                of_it = tuple(one for one in ledger.invoices if one.subscription == other.id)
-                found = Purchase(subscription=other, invoices=of_it)
-            case Payment():
-                # Without an attempt it is no checkout's own: a subscription's that isn't known.
-                found = Purchase(payment=other if other.attempt else None, charged=(other,))
-            case Setup():
-                found = Purchase(setup=other)
-            case Dispute():
-                found = Purchase(disputes=(other,))
-            case _:
+    def purchase(self, session: Session) -> Purchase:
+        """Return what a session led to."""
+        payment = setup = None
+        if session.mode != "subscription":
+            payment = self._own(session, "payment_intent", Payment)
+            setup = self._own(session, "setup_intent", Setup)
+        subscription = self._ledger.others.get(session.subscription or "")
+        found = Purchase(
+            session,
+            payment,
+            subscription if isinstance(subscription, Subscription) else None,
+            setup,
+            _each(self._invoices, session.invoice, session.subscription),
+        )
+        return self._with_money(found)
+
+    def unnamed(self, named: Iterable[Purchase]) -> Iterator[Purchase]:
+        """Yield the purchases of which no session is known."""
+        taken = {id_ for one in named for id_ in _ids(one)}
+        others: tuple[Other, ...] = (
+            *self._ledger.subscriptions,
+            *self._payments,
+            *self._setups,
+            *self._disputes,
+        )
+        for other in others:
+            if other.id in taken:
                 continue
-        found = _with_money(ledger, found)
-        taken |= _ids(found)
-        yield found
+            match other:
+                case Subscription():
+                    found = Purchase(subscription=other, invoices=_each(self._invoices, other.id))
+                case Payment():
+                    # Without an attempt it is no checkout's own: it is a subscription's.
+                    found = Purchase(payment=other if other.attempt else None, charged=(other,))
+                case Setup():
+                    found = Purchase(setup=other)
+                case Dispute():
+                    found = Purchase(disputes=(other,))
+                case _:
+                    continue
+            found = self._with_money(found)
+            taken |= _ids(found)
+            yield found
+
+    def _own(self, session: Session, name: str, kind: type[_Intent]) -> _Intent | None:
+        own = getattr(session, name) or self._owners.get(session.id)
+        intent = self._ledger.others.get(own or "")
+        return intent if isinstance(intent, kind) else None
+
+    def _with_money(self, found: Purchase) -> Purchase:
+        intents = [invoice.payment_intent for invoice in found.invoices]
+        intents += [payment.id for payment in (found.payment, *found.charged) if payment]
+        if found.session:
+            intents.append(found.session.payment_intent)
+        charged = _each(self._charged, *intents, *(invoice.id for invoice in found.invoices))
+        intents += [payment.id for payment in charged]
+        disputes = _each(self._disputed, *intents, *(payment.charge for payment in charged))
+        return replace(found, charged=charged, disputes=disputes or found.disputes)
+
+
+def _owners(
+    sessions: Iterable[Session], name: str, intents: tuple[Payment | Setup, ...]
+) -> dict[str, str]:
+    """Return the intents that no session names, by the session whose they are all the same.
+
+    An intent is named by its session once that is complete. Before, and where an older version
+    kept the session, it is the one of the same attempt; a session that Stripe's recovery page
+    copied from another has the attempt of that one.
+    """
+    named = {getattr(one, name) for one in sessions}
+    last: dict[int, Session] = {}
+    for one in sorted(sessions, key=lambda one: (one.state in DONE, one.created_at, one.id)):
+        if one.attempt and not getattr(one, name):
+            last[one.attempt] = one
+    first: dict[int, str] = {}
+    for intent in intents:
+        if intent.id not in named:
+            first.setdefault(intent.attempt, intent.id)
+    return {last[attempt].id: id_ for attempt, id_ in first.items() if attempt in last}
+
+
+def _by(
+    others: Iterable[_Found], names: Callable[[_Found], Iterable[str | None]]
+) -> dict[str, list[_Found]]:
+    found: dict[str, list[_Found]] = {}
+    for other in others:
+        for name in names(other):
+            if name:
+                found.setdefault(name, []).append(other)
+    return found
+
+
+def _each(found: dict[str, list[_Found]], *names: str | None) -> tuple[_Found, ...]:
+    each = {other.id: other for name in names if name for other in found.get(name, ())}
+    return tuple(each[id_] for id_ in sorted(each))
 
 
 def _ids(found: Purchase) -> set[str]:
     parts = (found.payment, found.subscription, found.setup, *found.charged, *found.disputes)
     return {part.id for part in parts if part}
-
-
-def _with_money(ledger: Ledger, found: Purchase) -> Purchase:
-    invoices = {invoice.id for invoice in found.invoices}
-    intents = {invoice.payment_intent for invoice in found.invoices}
-    intents |= {payment.id for payment in (found.payment, *found.charged) if payment}
-    if found.session:
-        intents.add(found.session.payment_intent)
-    charged = tuple(
-        payment
-        for payment in ledger.payments
-        if payment.id in intents or payment.invoice in invoices
-    )
-    intents |= {payment.id for payment in charged}
-    charges = {payment.charge for payment in charged}
-    disputes = tuple(
-        dispute
-        for dispute in ledger.disputes
-        if dispute in found.disputes
-        or (dispute.payment_intent and dispute.payment_intent in intents)
-        or (dispute.charge and dispute.charge in charges)
-    )
-    return replace(found, charged=charged, disputes=disputes)

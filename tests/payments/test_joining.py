@@ -106,7 +106,7 @@ three = st.one_of(
 
 
 @given(three)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_joining_doesn_t_mind_order_grouping_or_number(
     others: tuple[Other, Other, Other],
 ) -> None:
@@ -119,7 +119,7 @@ def test_joining_doesn_t_mind_order_grouping_or_number(
 
 
 @given(sessions, sessions, sessions)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_sessions_are_joined_so_too(one: Session, two: Session, three: Session) -> None:
     assert advance(one, two) == advance(two, one)
     assert advance(advance(one, two), three) == advance(one, advance(two, three))
@@ -127,6 +127,7 @@ def test_sessions_are_joined_so_too(one: Session, two: Session, three: Session) 
 
 
 @given(subscriptions, subscriptions)
+@settings(max_examples=60, deadline=None)
 def test_what_is_newer_counts(one: Subscription, two: Subscription) -> None:
     over = {S.CANCELED, S.INCOMPLETE_EXPIRED}
     assume(one.at != two.at and not {one.state, two.state} & over)
@@ -137,6 +138,7 @@ def test_what_is_newer_counts(one: Subscription, two: Subscription) -> None:
 
 
 @given(times, subscriptions)
+@settings(max_examples=60, deadline=None)
 def test_what_is_over_stays_over(at: int, other: Subscription) -> None:
     assume(other.state is not S.INCOMPLETE_EXPIRED)
     over = concluded("it", at, frozenset({Said(state=S.CANCELED)}))

@@ -34,7 +34,7 @@ every_life = pytest.mark.parametrize("life", LIVES, ids=lambda life: life.__name
 every_version = pytest.mark.parametrize("version", VERSIONS)
 versions = st.sampled_from(VERSIONS)
 seeds = st.randoms(use_true_random=False)
-often = settings(max_examples=25, deadline=None)
+often = settings(max_examples=12, deadline=None)
 
 
 @dataclass(frozen=True)

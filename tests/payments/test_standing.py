@@ -27,6 +27,8 @@ from linkgate.payments import (
     session_standing,
 )
 from linkgate.payments.objects import Said, concluded
+from linkgate.picturing import picture
+from linkgate.store.entries import Row
 
 OPEN = Session("cs_1", "https://pay", SessionState.OPEN, 1, 1000, 3000, 4900, "eur", "payment")
 FACTS: dict[str, Any] = {"visited": True, "revoked": False, "expired": False, "now": 2000.0}
@@ -315,6 +317,12 @@ def test_a_link_is_called_by_the_strongest(
     ledger: Ledger, facts: dict[str, Any], expected: str
 ) -> None:
     assert link_state(ledger, **{**FACTS, **facts}) == expected
+
+
+def test_what_was_given_back_shows_in_a_link_s_picture() -> None:
+    known = Ledger.of([PAID], [payment("succeeded", refunded=4900)])
+    row = Row({}, (PAID,), (), {}, known)
+    assert picture("lnk_1", None, None, row, 2000.0).state is LinkState.REFUNDED
 
 
 def test_every_standing_is_a_state_of_a_link() -> None:

@@ -105,6 +105,8 @@ SAID: list[dict[str, Any]] = [
     {"destination": {**URL, "proof": True, "params": {"a": "b"}}},
     {"destination": {**URL, "proof_seconds": 30}},
     {"destination": {"url": "https://a.example/"}},
+    {"destination": {"url": "https://a.example/", "proof": True}},
+    {"destination": {"return_url": "https://a.example/"}},
     {"destination": {"kind": "url"}},
     {"destination": {**URL, "kind": "callback", "timeout_seconds": 8}},
     {"destination": {**URL, "kind": "pigeon"}},

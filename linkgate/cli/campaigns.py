@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linkgate.cli import printing
+from linkgate.cli.campaign_facts import facts, leads_to
 from linkgate.cli.context import with_store
 from linkgate.cli.drafts import Draft, read_draft, refer_to_options
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Campaigns: create, list, show, change, pause, resume, end, secret.",
+    help="Campaigns: create, change, pause, resume, end, list, show.",
 )
 
 Slug = Annotated[str, typer.Argument(help="The campaign's slug.")]
@@ -142,7 +143,7 @@ def show_all(ctx: typer.Context, as_json: Json = False) -> None:
         printing.table(
             ("slug", "name", "status", "policy", "leads to", "created"),
             [
-                (one.slug, one.name, one.status, one.policy, _destination(one), one.created_at)
+                (one.slug, one.name, one.status, one.policy, leads_to(one), one.created_at)
                 for one in campaigns
             ],
         )
@@ -167,7 +168,7 @@ def show(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
         data = campaign.model_dump(mode="json")
         printing.as_json({**data, "trouble": trouble, "counts": counts})
         return
-    _print(campaign)
+    printing.facts(facts(campaign))
     if trouble:
         printing.line()
         printing.line(f"Stripe refused it at {trouble['at']}: {trouble['message']}")
@@ -281,50 +282,6 @@ def _tell(campaign: "Campaign", what: str, as_json: bool) -> None:
         printing.as_json(campaign.model_dump(mode="json"))
     else:
         printing.line(f"Campaign {campaign.slug} {what}.")
-
-
-def _print(campaign: "Campaign") -> None:
-    printing.facts(
-        {
-            "campaign": campaign.slug,
-            "name": campaign.name,
-            "status": campaign.status,
-            "policy": campaign.policy,
-            "leads to": _destination(campaign),
-            **_ways_back(campaign),
-            "sent": campaign.sent_at,
-            "scan window": _minutes(campaign.scan_minutes),
-            "public": "yes" if campaign.public else "no",
-            "checkout open": (
-                f"{campaign.session_minutes} minutes" if campaign.destination.is_checkout else None
-            ),
-            "links live": f"{campaign.link_days} days" if campaign.link_days else None,
-            "created": campaign.created_at,
-            "changed": campaign.updated_at,
-            "revision": campaign.revision,
-        }
-    )
-
-
-def _minutes(minutes: float | None) -> str | None:
-    return None if minutes is None else f"{minutes:g} minutes"
-
-
-def _ways_back(campaign: "Campaign") -> dict[str, str]:
-    ways = {"after paying": "success_url", "turning back": "cancel_url"}
-    goal = campaign.destination
-    return {said: url for said, name in ways.items() if (url := getattr(goal, name, None))}
-
-
-def _destination(campaign: "Campaign") -> str:
-    from linkgate.destinations.checkout import CheckoutDestination
-
-    goal = campaign.destination
-    if not isinstance(goal, CheckoutDestination):
-        where = getattr(goal, "url", "")
-        return f"{goal.kind}: {where}".removesuffix(": ")
-    items = (f"{item.price or 'an inline price'} x {item.quantity}" for item in goal.line_items)
-    return f"{goal.kind}, {goal.mode}: {', '.join(items)}".removesuffix(": ")
 
 
 def _now() -> datetime:

@@ -71,10 +71,10 @@ def classify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge a visit without making it, and show each rule's evidence.
+    """Judge a visit without making it.
 
-    The visit is described by options, or read from a curl command line, a HAR file or an access
-    log. Nothing is sent or stored. Status 0 whatever the verdict.
+    Shows what each rule finds. The visit is described by options, or read from a curl command line,
+    a HAR file or an access log. Nothing is sent or stored. Status 0 whatever the verdict.
     """
     from linkgate.classifying import judge_described
     from linkgate.cli import judgements

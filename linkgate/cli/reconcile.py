@@ -38,9 +38,10 @@ def reconcile(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find out what no webhook told: ask Stripe for its events and open sessions, and repair.
+    """Find out what no webhook told, and repair it.
 
-    The servers do the same now and then by themselves (stripe.reconcile_minutes).
+    Asks Stripe for its events, and how the links stand of which something is open. The servers do
+    the same now and then by themselves (stripe.reconcile_minutes).
     """
     begin = None if since is None else moment(since, time.time())
     config = configuration(ctx)

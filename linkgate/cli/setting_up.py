@@ -5,6 +5,7 @@ import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,6 +13,8 @@ from linkgate.cli import printing
 from linkgate.cli.context import configuration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from linkgate.doctor import Finding
 
 
@@ -39,11 +42,25 @@ def init(
     printing.line(f"Wrote {path}, with a fresh signing key that is in no other place: back it up.")
     printing.line()
     printing.line("Next:")
-    printing.line(f"1. Put stripe.api_key and stripe.webhook_secrets into {path}. Both are in")
-    printing.line("   Stripe's dashboard; the webhook endpoint to make there is")
-    printing.line(f"   {public_url.rstrip('/')}/webhooks/stripe")
-    printing.line(f"2. linkgate{option} doctor    says what is missing, and how to mend it")
-    printing.line(f"3. linkgate{option} serve     serves the links")
+    printing.line(f"1. Put stripe.api_key into {path}; it is in Stripe's dashboard.")
+    for text in _webhooks(option, public_url.rstrip("/")):
+        printing.line(text)
+    printing.line(f"3. linkgate{option} doctor    says what is missing, and how to mend it")
+    printing.line(f"4. linkgate{option} serve     serves the links")
+
+
+def _webhooks(option: str, public_url: str) -> "Iterator[str]":
+    """Yield how Stripe's events get here, and where their secret goes."""
+    from linkgate.config.checks import is_loopback
+
+    target = f"{public_url}/webhooks/stripe"
+    if is_loopback(urlsplit(public_url).hostname or ""):
+        yield f"2. stripe listen --forward-to {target}"
+        yield "   brings events to this machine, and prints the secret that is to be put"
+    else:
+        yield f"2. linkgate{option} webhooks install    has Stripe send events to"
+        yield f"   {target}, and prints the secret that is to be put"
+    yield "   into stripe.webhook_secrets"
 
 
 def doctor(

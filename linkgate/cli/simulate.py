@@ -46,10 +46,10 @@ def simulate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Replay known scanners and previewers on a link of a running gateway.
+    """Replay known scanners and previewers on a link.
 
-    Opens the link for real, as some forty machines do, and prints what each got. Status 1 if any of
-    them was sent on to a session.
+    Opens the link of a running gateway for real, as some forty machines do, and prints what each
+    got. Status 1 if any of them was sent on to a session.
     """
     chosen = _chosen(only or [])
     if listing:

@@ -1,6 +1,7 @@
 """`linkgate campaigns`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,16 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
     )
     assert (result.exit_code, result.stdout) == (0, "Campaign spring was created.\n")
     campaign = shown(linkgate)
-    assert campaign["destination"] == {
+    goal = {
         "kind": "checkout",
         "mode": "payment",
-        "line_items": [
-            {"price": "price_1", "quantity": 1, **NO_OPTIONS},
-            {"price": "price_2", "quantity": 3, **NO_OPTIONS},
-        ],
         "success_url": "https://shop.example.com/thanks",
         "cancel_url": "https://example.com/",
         "params": {},
     }
+    assert {field: campaign["destination"][field] for field in goal} == goal
+    items = [(item["price"], item["quantity"]) for item in campaign["destination"]["line_items"]]
+    assert items == [("price_1", 1), ("price_2", 3)]
     expected = {
         "name": "Spring sale",
         "policy": "confirm",
@@ -51,7 +51,53 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
     assert {field: campaign[field] for field in expected} == expected
 
 
-NO_OPTIONS = {"price_data": None, "adjustable_quantity": None, "tax_rates": None}
+@pytest.mark.parametrize(
+    ("option", "goal", "leads_to"),
+    [
+        (["--url", "https://a.example/x"], {"kind": "url"}, "url: https://a.example/x"),
+        (["--callback", "https://a.example/"], {"kind": "callback"}, "callback: https://a.example"),
+        (["--portal"], {"kind": "portal"}, "portal"),
+    ],
+)
+def test_one_can_lead_elsewhere(
+    option: list[str], goal: dict[str, Any], leads_to: str, linkgate: Invoke
+) -> None:
+    assert linkgate("campaigns", "create", "spring", "--name", "S", *option).exit_code == 0
+    assert goal.items() <= shown(linkgate)["destination"].items()
+    [line] = re.findall(r"^leads to +(.*)$", linkgate("campaigns", "show", "spring").stdout, re.M)
+    assert line.removesuffix("/") == leads_to
+
+
+def test_what_was_set_by_a_file_is_shown(linkgate: Invoke) -> None:
+    campaign = {
+        "slug": "spring",
+        "name": "Spring",
+        "public": True,
+        "public_prices": ["price_yearly"],
+        "max_payments": "unlimited",
+        "completed_url": "https://shop.example.com/account",
+        "reminder": {"after_minutes": 90},
+        "destination": {
+            "mode": "subscription",
+            "line_items": [{"price": "price_1"}, {"price": "price_2", "quantity": None}],
+        },
+    }
+    created = linkgate("campaigns", "create", "--file", "-", stdin=json.dumps(campaign))
+    assert created.exit_code == 0, created.stderr
+    lines = dict(
+        re.split(r"\s{2,}", line, maxsplit=1)
+        for line in linkgate("campaigns", "show", "spring").stdout.splitlines()
+    )
+    assert (
+        lines.items()
+        >= {
+            "leads to": "checkout, subscription: price_1 x 1, price_2 by use",
+            "payments": "without end",
+            "paid links": "https://shop.example.com/account",
+            "reminder": "90 minutes after a checkout ran out",
+            "public": "yes, and sells price_yearly",
+        }.items()
+    )
 
 
 def test_every_wrong_option_is_named(linkgate: Invoke) -> None:

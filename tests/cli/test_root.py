@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import linkgate as package
@@ -12,7 +13,7 @@ from linkgate.cli import app
 from tests.cli.conftest import CONFIG, Invoke
 from tests.cli.processes import command, run
 
-COMMANDS = ("demo", "init", "serve", "doctor", "sandbox", "campaigns", "links", "keys")
+COMMANDS = tuple(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def test_it_shows_its_version() -> None:
@@ -23,6 +24,7 @@ def test_it_shows_its_version() -> None:
 def test_it_lists_its_commands() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
+    assert {"demo", "init", "serve", "doctor", "campaigns", "links", "reconcile"} <= {*COMMANDS}
     assert all(f"\n  {name} " in result.stdout for name in COMMANDS)
 
 

@@ -212,7 +212,10 @@ class StripeAPI:
         kind = _KINDS.get(object_id.partition("_")[0])
         if kind is None:
             raise ValueError(f"{object_id} is of no kind that linkgate asks about")
-        data, at = await self._dated(f"/v1/{kind}/{object_id}", {}, deadline, account)
+        # Only its payment tells of a session that one on its way has failed.
+        inner = ["payment_intent", "subscription", "invoice"] if kind == _KINDS["cs"] else []
+        params = {"expand": inner} if inner else {}
+        data, at = await self._dated(f"/v1/{kind}/{object_id}", params, deadline, account)
         return payments.read_object(data, at, account=account)
 
     async def link_of_payment(self, payment_intent: str, deadline: Deadline) -> str | None:

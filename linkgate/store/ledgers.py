@@ -20,6 +20,7 @@ from linkgate.payments import (
     hear,
     load_other,
 )
+from linkgate.payments.purchases import purchases
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection, Script
 from linkgate.store.links import dump_session, load_session
@@ -241,9 +242,11 @@ def _missing(known: Mapping[str, str], about: Mapping[str, str]) -> dict[str, st
 
 def _summary(ledger: Ledger) -> dict[str, str]:
     """Return what visits have to know of a ledger, as fields of the link."""
-    done = [one for one in ledger.sessions.values() if one.state in DONE]
+    # A payment may tell that it was made, or has failed, before its session does.
+    done = [one for one in purchases(ledger) if one.state in DONE]
     best = max((one.state for one in done), key=_STRENGTH.index, default="")
-    payer = next((one.customer for one in sorted(done, key=_newest) if one.customer), "")
+    sessions = sorted((one.session for one in done if one.session), key=_newest)
+    payer = next((one.customer for one in sessions if one.customer), "")
     return {
         "done": str(best),
         "done_count": str(len(done)) if done else "",

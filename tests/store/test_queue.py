@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -40,11 +40,11 @@ async def ids(queue: Queue, count: int = 10) -> list[str]:
 async def due_in(queue: Queue, connection: Connection, item_id: str) -> float:
     """Seconds, by the store's clock."""
     client: Any = connection.client
-    score = cast(float, await client.zscore(keys.queue_due(queue.name), item_id))
+    score: float = await client.zscore(keys.queue_due(queue.name), item_id)
     # Some node's clock: they are all on this machine.
     clock = await client.time(target_nodes="random") if hasattr(client, "get_nodes") else None
     seconds, micros = clock or await client.time()
-    return score / 1000 - seconds - micros / 1e6
+    return float(score / 1000 - seconds - micros / 1e6)
 
 
 async def test_what_is_put_in_is_taken_once_and_struck_out(queue: Queue) -> None:

@@ -1,0 +1,403 @@
+"""One random interleaving of visits, payments, ends, webhooks and crashes; and what must hold."""
+
+import asyncio
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+
+from linkgate import campaigns
+from linkgate.errors import DestinationBusy, StoreUnavailable
+from linkgate.minting import Done, Minted
+from linkgate.payments import PaymentState, SessionState, read_session
+from linkgate.sandbox.deeds import Deed, perform
+from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.world import Object
+from linkgate.store.entries import Visit
+from linkgate.store.outbox import list_key, read_line
+from linkgate.tokens import Link
+from tests.bars.trial import BEGIN, Killed, Process, Shop, StandIn, Weather
+from tests.bars.virtual import VirtualLoop, run
+from tests.stack import PRICE
+
+NOUN = "checkout.session"
+#: What a step lets pass afterwards, in seconds: from nothing to beyond a session's end.
+PAUSES = (0, 0, 0, 0.001, 0.01, 0.1, 0.5, 3, 20, 70, 130, 400, 1900)
+DAY = 86_400.0
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass
+class Interleaving:
+    """One trial. `log` tells what happened, for whoever has to find out why something broke."""
+
+    seed: int
+    client: Redis
+    loop: VirtualLoop
+    steps: int = 15
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        random.seed(self.seed)  # what linkgate itself leaves to chance
+        rough = self.chance.random() < 0.7
+        self.weather = Weather(
+            self.chance,
+            stripe=self.chance.choice((0.0, 0.1, 0.3)) if rough else 0.0,
+            receiver=self.chance.choice((0.0, 0.3)) if rough else 0.0,
+            slow=self.chance.choice((0.0, 0.2, 0.6)),
+            frozen=self.chance.choice((0.0, 0.0, 0.01)) if rough else 0.0,
+        )
+        self.stand_in = StandIn(self.weather, self.loop)
+        self.shop = Shop(self.weather)
+        self.most = 2 if self.chance.random() < 0.15 else 1
+        reuse = self.chance.choice((0, 0, 2, 29))
+        self.campaign = campaigns.create(
+            {
+                "slug": "spring",
+                "name": "Spring sale",
+                "reuse_minutes": reuse,
+                "max_payments": self.most,
+                "destination": {
+                    "line_items": [{"price": PRICE}],
+                    "success_url": "https://shop.example.com/thanks",
+                    "cancel_url": "https://shop.example.com/",
+                },
+            },
+            datetime.fromtimestamp(BEGIN, UTC),
+        )
+        self.link = Link("spring", f"r-{self.seed}", BEGIN + 300 * 86_400)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.processes: list[Process] = []
+        self.tabs: set[str] = set()
+        self.visits = 0
+        self.counts: Counter[str] = Counter()
+        self.deaths: Counter[str] = Counter()
+        self.faults: list[BaseException] = []
+
+    def say(self, what: str) -> None:
+        self.log.append(f"{self.loop.time():10.3f} {what}")
+
+    async def run(self) -> None:
+        """Go through all of it; raises Broken."""
+        self.client.flushdb()
+        self.processes = [self.process(), self.process()]
+        await self.processes[0].store.campaigns.put(self.campaign, replaces=None)
+        deeds: dict[Callable[[], Awaitable[None]], int] = {
+            self.visit: 8,
+            self.pay: 5,
+            self.pay_later: 2,
+            self.bank: 3,
+            self.time_passes: 3,
+            self.post: 5,
+            self.background: 4,
+            self.crash: 5,
+            self.reconcile: 1,
+        }
+        for _ in range(self.steps):
+            [deed] = self.chance.choices(list(deeds), list(deeds.values()))
+            self.counts[deed.__name__] += 1
+            await deed()
+            self.now_holds()
+            await asyncio.sleep(self.chance.choice(PAUSES))
+            self.now_holds()
+        await self.finish()
+
+    def process(self) -> Process:
+        return Process(self.client, self.stand_in, self.shop, self.loop)
+
+    def one(self) -> Process:
+        """Any living process; dead ones are replaced."""
+        for process in self.processes:
+            if process.life.dead:
+                self.deaths[process.life.died_at] += 1
+        self.processes = [self.process() if p.life.dead else p for p in self.processes]
+        return self.chance.choice(self.processes)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except (Killed, DestinationBusy, StoreUnavailable) as error:
+                self.say(f"  came to nothing: {error!r}")
+            except BaseException as error:
+                self.faults.append(error)
+                raise
+
+        task = asyncio.create_task(guarded())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    # What people, the bank, the post and the machines do
+
+    async def visit(self) -> None:
+        for _ in range(self.chance.choice((1, 1, 2, 3))):
+            self.begin(self._visit(self.one()))
+
+    async def _visit(self, process: Process) -> None:
+        self.visits += 1
+        name = f"visit{self.visits:04}"
+        now = process.clock()
+        visit = Visit(name, "mint", json.dumps({"id": name, "at": now}))
+        self.say(f"{name} at {id(process) % 997}")
+        result = await process.mint.session(self.campaign, self.link, visit, now)
+        self.say(f"{name} -> {result!r:.120}")
+        if isinstance(result, Minted):
+            self.tabs.add(result.session.id)
+        if isinstance(result, Done) and not any(map(_is_done, self.sessions)):
+            raise Broken("a person was told that the link is paid, and it isn't")
+
+    @property
+    def sessions(self) -> list[Object]:
+        """All of Stripe's, oldest first."""
+        self.stand_in.world.sweep()
+        return list(reversed(self.stand_in.world.every(NOUN)))
+
+    def act(self, session: Object, deed: str) -> None:
+        self.say(f"{deed} {session['id'][-6:]}")
+        try:
+            perform(self.stand_in.world, session["id"], deed, Deed())
+        except ApiError as error:
+            self.say(f"  {error.message}")
+
+    async def pay(self) -> None:
+        """In any tab whose page still takes money, however old it is."""
+        tabs = [s for s in self.sessions if s["id"] in self.tabs and s["status"] == "open"]
+        if tabs:
+            self.act(self.chance.choice(tabs), "pay")
+
+    async def pay_later(self) -> None:
+        tabs = [s for s in self.sessions if s["id"] in self.tabs and s["status"] == "open"]
+        if tabs:
+            self.act(self.chance.choice(tabs), "pay-later")
+
+    async def bank(self) -> None:
+        """It brings the money, or doesn't."""
+        pending = [s for s in self.sessions if self._is_pending(s)]
+        if pending:
+            deed = self.chance.choice(("settle", "settle", "fail-async"))
+            self.act(self.chance.choice(pending), deed)
+
+    def _is_pending(self, session: Object) -> bool:
+        intent = self.intent(session)
+        return _is_done(session) and intent is not None and intent["status"] == "processing"
+
+    def intent(self, session: Object) -> Object | None:
+        return self.stand_in.world.get("payment_intent", session["payment_intent"] or "")
+
+    async def time_passes(self) -> None:
+        seconds = self.chance.choice((40.0, 1900.0, 7200.0, DAY + 3600))
+        self.say(f"{seconds:.0f} s pass")
+        await asyncio.sleep(seconds)
+        self.stand_in.world.sweep()
+
+    async def post(self) -> None:
+        """Some of what is on its way comes, in any order; or is lost; or comes twice."""
+        self.stand_in.world.sweep()
+        mail = self.stand_in.mail
+        self.chance.shuffle(mail)
+        for event in mail[: self.chance.randint(1, 6)]:
+            fate = self.chance.random()
+            if fate < 0.2:
+                self.say(f"lost: {event['type']}")
+                mail.remove(event)
+                continue
+            for _ in range(2 if fate < 0.4 else 1):
+                self.begin(self._deliver(self.one(), event))
+
+    async def _deliver(self, process: Process, event: Object) -> None:
+        body, signature = self.stand_in.signed(event)
+        await process.webhooks.take(body, signature, process.clock())
+        self.say(f"came: {event['type']} {event['id'][-6:]}")
+        if event in self.stand_in.mail:
+            self.stand_in.mail.remove(event)
+
+    async def background(self) -> None:
+        process = self.one()
+        for worker in process.workers:
+            self.begin(self._work(worker))
+
+    async def _work(self, worker: Any) -> None:
+        await worker.work()
+
+    async def crash(self) -> None:
+        """A process has only so many calls left, and something to do."""
+        process = self.one()
+        life = process.life
+        life.left, life.after = self.chance.randint(1, 14), self.chance.random() < 0.5
+        self.say(f"a process has {life.left} calls left")
+        if self.chance.random() < 0.6:
+            self.begin(self._visit(process))
+        else:
+            for worker in process.workers:
+                self.begin(self._work(worker))
+
+    async def reconcile(self) -> None:
+        self.begin(self._reconcile(self.one()))
+
+    async def _reconcile(self, process: Process) -> None:
+        report = await process.reconciler.events()
+        self.say(f"reconciled: {len(report.missed)} missed")
+
+    # What must hold
+
+    def now_holds(self) -> None:
+        """Check what must hold at every moment."""
+        if self.faults:
+            raise self.faults[0]
+        sessions = self.sessions
+        paid = [s for s in sessions if _is_done(s) and not self._fell_through(s)]
+        if len(paid) > self.most:
+            raise Broken(f"paid {len(paid)} times")
+        payable = [s for s in sessions if s["status"] == "open" and s["id"] in self.tabs]
+        if len(payable) > 1:
+            raise Broken(f"{len(payable)} sessions are open to people at once")
+
+    def _fell_through(self, session: Object) -> bool:
+        intent = self.intent(session)
+        return intent is not None and intent["status"] == "requires_payment_method"
+
+    async def finish(self) -> None:
+        """Let the storm pass and everything come to its end; then compare with Stripe."""
+        self.say("all is well from here")
+        self.weather.calm()
+        self.stand_in.faults.clear()
+        while self.tasks:
+            await asyncio.sleep(30)
+            self.now_holds()
+        self.processes = [self.process()]
+        # Whatever is still on its way may be lost as well: Stripe's list has it.
+        for event in self.chance.sample(self.stand_in.mail, len(self.stand_in.mail) // 2):
+            await self._deliver(self.processes[0], event)
+        self.stand_in.mail.clear()
+        await asyncio.sleep(700)
+        await self.settle_down()
+        self.now_holds()
+        left = [s for s in self.sessions if s["status"] == "open"]
+        done = sum(_is_done(s) and not self._fell_through(s) for s in self.sessions)
+        if len(left) > (done < self.most):
+            raise Broken(f"{len(left)} sessions are open at the end, {done} are done")
+        await self.compare()
+        await asyncio.sleep(DAY + 3600)
+        self.stand_in.world.sweep()
+        self.stand_in.mail.clear()
+        await asyncio.sleep(700)
+        await self.settle_down()
+        self.now_holds()
+        await self.compare()
+        await self.compare_messages()
+
+    async def settle_down(self) -> None:
+        [process] = self.processes
+        await process.reconciler.everything()
+        for _ in range(4):
+            for worker in process.workers:
+                await worker.work()
+            await asyncio.sleep(100)
+
+    async def compare(self) -> None:
+        """What is known of the link is what Stripe knows."""
+        [process] = self.processes
+        row = await process.store.links.read(self.link.id)
+        known = {s.id: s for s in row.sessions} if row else {}
+        truth = {session["id"]: self.truth(session) for session in self.sessions}
+        told = {id_: session.state for id_, session in known.items()}
+        if told != truth:
+            raise Broken(f"known: {told}, and at Stripe: {truth}")
+        paid = SessionState.PAID in truth.values()
+        if row and (row.fields.get("done") == "paid") is not paid:
+            raise Broken(f"the link's done is {row.fields.get('done')!r}, at Stripe {truth}")
+        succeeded = {
+            intent["id"]
+            for intent in self.stand_in.world.every("payment_intent")
+            if intent["status"] == "succeeded"
+        }
+        payments = row.ledger.payments if row else ()
+        heard = {one.id for one in payments if one.state is PaymentState.SUCCEEDED}
+        if not heard <= succeeded:
+            raise Broken(f"payments: {heard}, at Stripe {succeeded}")
+
+    def truth(self, session: Object) -> SessionState:
+        state = read_session(session).state
+        if state is SessionState.PENDING and self._fell_through(session):
+            return SessionState.FAILED
+        return state
+
+    async def compare_messages(self) -> None:
+        """Every change was told once, in order, and nothing else was."""
+        waiting = self.client.llen(list_key(self.link.id, "shop"))
+        texts = self.client.lrange(list_key(self.link.id, "kept"), 0, -1)
+        if waiting:
+            raise Broken(f"{waiting} messages are still waiting")
+        lines = [line for line in map(read_line, texts) if line]
+        bodies = dict(self.shop.came)
+        arrived = list(dict.fromkeys(name for name, _ in self.shop.came))
+        if arrived != [line.id for line in lines]:
+            raise Broken(f"arrived: {arrived}, written: {[(x.id, x.type) for x in lines]}")
+        if any(bodies[name] != body for name, body in self.shop.came):
+            raise Broken("a message was repeated with another content")
+        told = Counter(line.type for line in lines)
+        states = Counter(map(self.truth, self.sessions))
+        paid = states[SessionState.PAID]
+        expected = {"payment.succeeded": paid, "payment.failed": states[SessionState.FAILED]}
+        expected |= {"access.granted": min(paid, 1), "access.revoked": 0}
+        if any(told[kind] != count for kind, count in expected.items()):
+            raise Broken(f"told: {told}, expected {expected}")
+        if told["session.expired"] > states[SessionState.EXPIRED]:
+            raise Broken(f"told: {told}, at Stripe {states}")
+        minted = {
+            json.loads(line.body)["data"]["session"]
+            for line in lines
+            if line.type == "session.minted"
+        }
+        if not self.tabs <= minted or len(minted) != len(mints):
+            raise Broken(f"people were led to {self.tabs}, told was {minted}")
+
+
+def _is_done(session: Object) -> bool:
+    return bool(session["status"] == "complete")
+
+
+class Alarm(logging.Handler):
+    """Keeps what linkgate logs as an error: a handler that raised and was tried again."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(self.format(record))
+
+
+def interleave(seed: int, url: str, steps: int = 15) -> Interleaving:
+    """Run one interleaving to its end; raises Broken, with what happened."""
+    trial: list[Interleaving] = []
+
+    async def work(loop: VirtualLoop) -> None:
+        client = Redis.from_url(url, decode_responses=True, protocol=2)
+        one = Interleaving(seed, client, loop, steps)
+        trial.append(one)
+        alarm = Alarm()
+        logging.getLogger("linkgate").addHandler(alarm)
+        try:
+            await one.run()
+            if alarm.records:
+                raise Broken(f"linkgate logged an error: {alarm.records[0]}")
+        except Exception as error:
+            told = "\n".join(one.log)
+            raise Broken(f"seed {seed}: {error!r}\n{told}") from error
+        finally:
+            logging.getLogger("linkgate").removeHandler(alarm)
+            client.close()
+
+    run(work)
+    return trial[0]

@@ -11,6 +11,9 @@ from aiohttp import web
 from linkgate.campaigns import secrets_of
 from linkgate.store.connect import Connection
 from tests.stack import Clock, Stack, free_port, running
+from tests.web.conftest import api, app, clock, config, web_store_url
+
+__all__ = ["api", "app", "clock", "config", "web_store_url"]
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -354,11 +354,8 @@ class Interleaving:
             raise Broken(f"told: {told}, expected {expected}")
         if told["session.expired"] > states[SessionState.EXPIRED]:
             raise Broken(f"told: {told}, at Stripe {states}")
-        minted = {
-            json.loads(line.body)["data"]["session"]
-            for line in lines
-            if line.type == "session.minted"
-        }
+        mints = [line for line in lines if line.type == "session.minted"]
+        minted = {json.loads(line.body)["data"]["session"] for line in mints}
         if not self.tabs <= minted or len(minted) != len(mints):
             raise Broken(f"people were led to {self.tabs}, told was {minted}")
 

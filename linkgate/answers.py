@@ -112,6 +112,11 @@ class Answer:
         return Page(303, b"", tuple(headers))
 
     @property
+    def payments_allowed(self) -> int:
+        """How often the link can be paid; 0 is without end."""
+        return (self.campaign.payments_allowed or 0) if self.campaign else 1
+
+    @property
     def _lang(self) -> str:
         return self.means.pages.language(self.signals.accept_language)
 

@@ -10,7 +10,6 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -18,21 +17,19 @@ from msgspec.structs import replace
 from linkgate import anonymous, challenge, device
 from linkgate.admitting import Admitting
 from linkgate.answers import PREFETCH_REFUSED, Answer, Means
+from linkgate.bringing import Bringer
 from linkgate.campaigns import Campaign
 from linkgate.decision import Action, Decision, decide
 from linkgate.detection import Standing, Verdict, prefetching
 from linkgate.errors import (
     BadSignature,
-    DestinationBusy,
-    DestinationMisconfigured,
     ExpiredToken,
     MalformedToken,
     StoreUnavailable,
 )
 from linkgate.judging import Judge
-from linkgate.minting import Done, Led, Mint, Minted, Revoked, TakenBack, Told
+from linkgate.minting import Mint
 from linkgate.pages import Page, Pages
-from linkgate.payments import SessionState
 from linkgate.record import describe, label
 from linkgate.signals import Signals
 from linkgate.store import Store
@@ -93,7 +90,7 @@ class Gate:
         self._keyring = keyring
         self._tokens = LinkTokens(keyring)
         self._store = store
-        self._mint = mint
+        self._bringer = Bringer(store, mint)
         self._judge = judge
         self._admitting = admitting
         self._pages = pages
@@ -223,13 +220,15 @@ class Gate:
             return answer.without_minting(decision, again=pressed)
         try:
             if decision.action is Action.MINT:
-                return await self._bring(answer, visit, pressed=pressed)
+                return await self._bringer.bring(answer, visit, pressed=pressed)
             if fresh or (anonymous.way_of(link) and not await self._is_known(link)):
                 # A row for whoever comes by and goes would be a row for every machine.
                 recorder.count(slug, f"decisions.{decision.action}")
                 self._keep(link, visit)
                 return answer.without_minting(decision, again=pressed)
-            entered = await self._store.links.enter(link, visit, None)
+            entered = await self._store.links.enter(
+                link, visit, None, payments=answer.payments_allowed
+            )
         except StoreUnavailable as error:
             log.warning("a visit of campaign %s goes without the store: %s", slug, error)
             recorder.count(slug, f"decisions.{decision.action}")
@@ -238,72 +237,19 @@ class Gate:
                 return answer.busy(self._terms.store_retry)
             return answer.without_minting(decision, again=pressed)
         if entered.gate is Entered.DONE and entered.done:
-            return self._done(answer, entered.done)
+            return self._bringer.done(answer, entered.done)
         if entered.gate is Entered.REVOKED:
-            return self._revoked(answer)
+            return self._bringer.revoked(answer)
         recorder.count(slug, f"decisions.{decision.action}")
         return answer.without_minting(decision, again=pressed)
 
     async def _is_known(self, link: Link) -> bool:
         return (await self._store.admission.standing(link.id, None)).known
 
-    def _done(self, answer: Answer, state: SessionState) -> Page:
-        self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.ALREADY_DONE}")
-        return answer.done(state)
-
-    def _revoked(self, answer: Answer) -> Page:
-        self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.REFUSE}")
-        return answer.simple("revoked")
-
-    async def _bring(self, answer: Answer, visit: Visit, *, pressed: bool) -> Page:
-        campaign, recorder = answer.campaign, self._store.recorder
-        assert campaign
-        minting = f"decisions.{Action.MINT}"
-        try:
-            result = await self._mint.session(campaign, answer.reading.link, visit, answer.now)
-        except DestinationBusy as error:
-            log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
-            recorder.count(campaign.slug, minting)
-            recorder.count(campaign.slug, "minting.busy")
-            return answer.busy(error.retry_after, crowded=error.crowded, left=error.left)
-        except DestinationMisconfigured as error:
-            recorder.count(campaign.slug, minting)
-            await self._misconfigured(campaign, error)
-            return answer.simple("misconfigured")
-        match result:
-            case Done(state):
-                return self._done(answer, state)
-            case Revoked():
-                return self._revoked(answer)
-            case TakenBack():
-                recorder.count(campaign.slug, minting)
-                return answer.interstitial(again=pressed)
-            case Minted(session, fresh):
-                kind = "sessions.minted" if fresh else "sessions.reused"
-                recorder.count(campaign.slug, minting)
-                recorder.count(campaign.slug, kind)
-                return answer.redirect(session.url, lasting=session.expires_at - answer.now)
-            case Led(url):
-                recorder.count(campaign.slug, minting)
-                recorder.count(campaign.slug, "sessions.led")
-                return answer.redirect(url)
-            case Told(page):
-                recorder.count(campaign.slug, minting)
-                return answer.simple(page)
-
     async def _expired(self, slug: str, signals: Signals) -> Page:
         campaign = self._store.campaigns.peek(slug)
         name = campaign.name if campaign else None
         return self._pages.simple("expired", lang=self._lang(signals), campaign=name)
-
-    async def _misconfigured(self, campaign: Campaign, error: DestinationMisconfigured) -> None:
-        log.error("campaign %s can't mint: %s", campaign.slug, error)
-        self._store.recorder.count(campaign.slug, "minting.refused")
-        try:
-            at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
-            await self._store.campaigns.report_trouble(campaign.slug, at, str(error))
-        except StoreUnavailable:
-            log.warning("the refusal could not be kept: the store is away")
 
     def _confirmation(
         self, text: str, signals: Signals, reading: Reading, now: float

@@ -53,11 +53,14 @@ class Links:
         visit: Visit | None,
         claim: Claim | None,
         told: Sequence[tuple[str, str]] = (),
+        *,
+        payments: int = 1,
     ) -> Entry:
         """Record a person's visit and say what stands, in one step for all processes.
 
         `visit` is None when the same visit asks again. `told` are the outbox's keys and lines that
-        are written with the visit.
+        are written with the visit; `payments` says how often the link can be paid (0: without
+        end), where there is no claim to say it.
         """
         name = link.id
         lists, lines = [key for key, _ in told], [line for _, line in told]
@@ -79,7 +82,7 @@ class Links:
                 link.expires_at,
                 link.customer or "",
                 claim.revision if claim else 0,
-                claim.payments if claim else 1,
+                claim.payments if claim else payments,
                 int(claim.in_turn) if claim else 0,
                 *lines,
             ],

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from linkgate.addresses import TrustedProxies
 from linkgate.admitting import Admitting
+from linkgate.attributing import Attribution
 from linkgate.bench import Bench
 from linkgate.bookkeeping import Bookkeeper
 from linkgate.config import Config
@@ -145,10 +146,13 @@ class Gateway:
             terms=_terms(config),
             clock=clock,
         )
+        attribution = Attribution(books, stripe)
         inbox = Queue(store.connection, "inbox")
-        reader = Worker(inbox, Reader(books, stripe).read, lease_seconds=30)
+        reader = Worker(inbox, Reader(books, attribution).read, lease_seconds=30)
         watcher = Worker(watched, watch.handle, side_by_side=4, lease_seconds=60)
-        reconciler = Reconciler(store, books, stripe, watch, clock, livemode=config.stripe.is_live)
+        reconciler = Reconciler(
+            store, books, attribution, stripe, watch, clock, livemode=config.stripe.is_live
+        )
         secrets = [secret.get_secret_value() for secret in config.stripe.webhook_secrets]
         # The lists of user agents are compiled now, not while the first odd one waits.
         warm()

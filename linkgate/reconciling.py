@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from linkgate.attributing import Attribution
 from linkgate.bookkeeping import Bookkeeper
-from linkgate.destinations.base import Deadline, Gone, SpentKey
+from linkgate.destinations.base import Gone, SpentKey
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, LinkgateError
 from linkgate.payments import EVENTS, Event, read_event
 from linkgate.store import Store
@@ -35,7 +36,6 @@ FIRST_SECONDS = 3 * 86_400
 LONGEST_SECONDS = 30 * 86_400
 LEASE_SECONDS = 120.0
 PAGE_SECONDS = 60.0
-ASKING_SECONDS = 15.0
 
 #: Called with what has been done so far: events gone through, sessions asked about.
 Progress = Callable[[int, int], None]
@@ -45,10 +45,8 @@ class Lists(Protocol):
     """Stripe's list of events; see `linkgate.stripe_api`."""
 
     def events(
-        self, since: int, until: int, types: Sequence[str], deadline: Deadline
+        self, since: int, until: int, types: Sequence[str], page_seconds: float
     ) -> AsyncIterator[Mapping[str, Any]]: ...
-
-    async def link_of_payment(self, payment_intent: str, deadline: Deadline) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -74,6 +72,7 @@ class Reconciler:
         self,
         store: Store,
         books: Bookkeeper,
+        attribution: Attribution,
         stripe: Lists,
         watch: Watch,
         clock: Callable[[], float],
@@ -82,6 +81,7 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._books = books
+        self._attribution = attribution
         self._stripe = stripe
         self._watch = watch
         self._clock = clock
@@ -150,9 +150,7 @@ class Reconciler:
         report = Report(max(begin, now - LONGEST_SECONDS), now - GRACE_SECONDS)
         found: list[Event] = []
         try:
-            async for data in self._stripe.events(
-                report.since, report.until, EVENTS, Deadline.after(PAGE_SECONDS)
-            ):
+            async for data in self._stripe.events(report.since, report.until, EVENTS, PAGE_SECONDS):
                 report.events += 1
                 if event := self._read(data):
                     found.append(event)
@@ -178,15 +176,12 @@ class Reconciler:
         return event
 
     async def _compare(self, event: Event, report: Report, *, dry_run: bool) -> None:
-        link = event.link or await self._books.find(event)
-        if link is None and event.type.startswith("charge."):
-            intent = next((ref for ref in event.refs if ref.startswith("pi_")), None)
-            try:
-                deadline = Deadline.after(ASKING_SECONDS)
-                link = intent and await self._stripe.link_of_payment(intent, deadline)
-            except (DestinationBusy, DestinationMisconfigured, SpentKey) as error:
-                log.warning("whose %s is can't be found out: %s", event.id, error)
-                report.failed += 1
+        try:
+            link = await self._attribution.link_of(event, keep=not dry_run)
+        except (DestinationBusy, DestinationMisconfigured) as error:
+            log.warning("whose %s is can't be found out: %s", event.id, error)
+            report.failed += 1
+            return
         if not link or await self._books.knows(link, event.id):
             return
         report.missed.append((event.type, link))

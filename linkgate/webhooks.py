@@ -12,7 +12,7 @@ from typing import Protocol
 
 import stripe
 
-from linkgate.destinations.base import Deadline
+from linkgate.attributing import Attribution
 from linkgate.errors import BadSignature, DestinationBusy, DestinationMisconfigured
 from linkgate.payments import Event, read_event
 from linkgate.store.queue import Item, Queue
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 #: https://docs.stripe.com/webhooks#replay-attacks
 TOLERANCE_SECONDS = 300
 
-#: How long Stripe is asked whose an event is that doesn't say it.
-ASKING_SECONDS = 8.0
 #: The longest between two tries to take in an event.
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -90,15 +88,7 @@ def concerns(event: Event, *, livemode: bool) -> bool:
 class Hears(Protocol):
     """Takes an event of a known link in; see `linkgate.bookkeeping`."""
 
-    async def find(self, event: Event) -> str | None: ...
-
     async def hear_event(self, link_id: str, event: Event) -> bool: ...
-
-
-class Knows(Protocol):
-    """Stripe, asked whose a payment is; see `linkgate.stripe_api`."""
-
-    async def link_of_payment(self, payment_intent: str, deadline: Deadline) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,32 +96,23 @@ class Reader:
     """Works on events that were kept: finds the link of each, and has it taken in."""
 
     books: Hears
-    stripe: Knows
+    attribution: Attribution
 
     async def read(self, item: Item) -> Later | None:
         """Work on one kept event; see `working.Handle`."""
         event = read_event(json.loads(item.body))
         if event is None:
             return None
-        link = event.link or await self.books.find(event)
-        if link is None:
-            try:
-                link = await self._ask(event)
-            except (DestinationBusy, DestinationMisconfigured) as error:
-                log.warning("whose %s is can't be found out now: %s", event.id, error)
-                return Later(pause(item.tries, longest=LONGEST_PAUSE_SECONDS), failed=True)
+        try:
+            link = await self.attribution.link_of(event)
+        except (DestinationBusy, DestinationMisconfigured) as error:
+            log.warning("whose %s is can't be found out now: %s", event.id, error)
+            return Later(pause(item.tries, longest=LONGEST_PAUSE_SECONDS), failed=True)
         if link is None:
             log.debug("%s %s is about nothing of linkgate's", event.type, event.id)
             return None
         await self.books.hear_event(link, event)
         return None
-
-    async def _ask(self, event: Event) -> str | None:
-        """Ask Stripe whose a refund or a dispute is, which carries no metadata of its own."""
-        intent = next((ref for ref in event.refs if ref.startswith("pi_")), None)
-        if intent is None or not event.type.startswith("charge."):
-            return None
-        return await self.stripe.link_of_payment(intent, Deadline.after(ASKING_SECONDS))
 
 
 def verify(payload: bytes, signature: str, secrets: Sequence[str], now: float) -> None:

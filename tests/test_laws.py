@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from linkgate import challenge
-from linkgate import stripe_api
+from linkgate import challenge, stripe_calls
 from linkgate.errors import StoreUnavailable
 from linkgate.minting import Minted
 from linkgate.store.entries import Claim, Visit
@@ -155,13 +154,13 @@ async def test_stripes_retry_after_is_honoured(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stack.campaign()
-    decide, waits = stripe_api._wait, []
+    decide, waits = stripe_calls._wait, []
 
     def watched(error: Exception, pause: float, **more: Any) -> float | None:
         waits.append(decide(error, pause, **more))
         return 0.0
 
-    monkeypatch.setattr(stripe_api, "_wait", watched)
+    monkeypatch.setattr(stripe_calls, "_wait", watched)
     await stack.fault(status=429, retry_after=7)
     assert (await stack.get(stack.path(stack.link()))).status == 303
     assert waits == [7.0]

@@ -19,6 +19,7 @@ import stripe
 from redis import Redis
 from redis.client import Pipeline
 
+from linkgate.attributing import Attribution
 from linkgate.bookkeeping import Bookkeeper
 from linkgate.config.outbound import EndpointTable
 from linkgate.delivering import Rest
@@ -368,13 +369,20 @@ class Process:
         )
         self.watch = Watch(self.store, watched, self.books, self.stripe, self.mint, self.clock)
         self.inbox = Queue(connection, "inbox")
-        self.reader = Worker(self.inbox, Reader(self.books, self.stripe).read, lease_seconds=30)
+        attribution = Attribution(self.books, self.stripe)
+        self.reader = Worker(self.inbox, Reader(self.books, attribution).read, lease_seconds=30)
         self.watcher = Worker(watched, self.watch.handle, side_by_side=4, lease_seconds=60)
         self.webhooks = Webhooks(
             self.inbox, [WEBHOOK_SECRET], livemode=False, nudge=self.reader.nudge
         )
         self.reconciler = Reconciler(
-            self.store, self.books, self.stripe, self.watch, self.clock, livemode=False
+            self.store,
+            self.books,
+            attribution,
+            self.stripe,
+            self.watch,
+            self.clock,
+            livemode=False,
         )
 
     @property

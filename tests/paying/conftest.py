@@ -31,9 +31,7 @@ class Heard:
                 await asyncio.sleep(0.01)
         for got in self.receiver.taken:
             verified(got, secret())
-        return [
-            {"id": got.id, **got.data} for got in self.receiver.taken if got.link == link.id
-        ]
+        return [{"id": got.id, **got.data} for got in self.receiver.taken if got.link == link.id]
 
     async def types(self, link: Link) -> list[str]:
         return [message["type"] for message in await self.told(link)]

@@ -7,18 +7,15 @@ import pytest
 
 from linkgate.errors import StoreUnavailable
 from linkgate.store import keys
-from linkgate.store.queue import Item
 from linkgate.tokens import Link
 from linkgate.watching import ATTEMPT_SECONDS, MARGIN_SECONDS, PENDING_SECONDS
 from tests.paying.kit import (
-    Killed,
     act,
     bought,
     counts,
     drop_lease,
     enter,
     fields,
-    hear,
     row,
 )
 from tests.stack import Clock, Stack
@@ -181,9 +178,7 @@ def _soon() -> Any:
     return Deadline.after(5)
 
 
-async def killed_before_settling(
-    stack: Stack, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def killed_before_settling(stack: Stack, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process dies when Stripe has made the session, and can't even give its lease back."""
     links = stack.gateway.store.links
 

@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from linkgate.attributing import Attribution
 from linkgate.bookkeeping import Bookkeeper
 from linkgate.destinations.base import Gone, SpentKey
+from linkgate.ending import end
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, LinkgateError
 from linkgate.payments import EVENTS, Event, read_event
 from linkgate.store import Store
 from linkgate.store.leases import Lease
 from linkgate.watching import Watch
-from linkgate.webhooks import UNREADABLE, concerns
+from linkgate.webhooks import UNREADABLE, in_mode
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +97,7 @@ class Reconciler:
     async def stop(self) -> None:
         """Stop; what was done is kept."""
         if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             with suppress(LinkgateError):
                 await self._lease.give_back()
 
@@ -171,7 +170,7 @@ class Reconciler:
         except UNREADABLE as error:
             log.warning("an event in Stripe's list can't be read: %r", error)
             return None
-        if event is None or not concerns(event, livemode=self._livemode):
+        if event is None or not in_mode(event, livemode=self._livemode):
             return None
         return event
 

@@ -5,7 +5,7 @@ What was paid is known from here (and from Stripe's API), never from a redirect.
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -45,10 +45,20 @@ class Webhooks:
     """Takes Stripe's events in. Several secrets are good at once, so that one can be rolled."""
 
     def __init__(
-        self, inbox: Queue, secrets: Sequence[str], *, livemode: bool, nudge: Callable[[], None]
+        self,
+        inbox: Queue,
+        secrets: Sequence[str],
+        *,
+        livemode: bool,
+        find: Callable[[Event], Awaitable[str | None]],
+        nudge: Callable[[], None],
     ) -> None:
-        """Take the queue for events, and `nudge`, which is called when there is one in it."""
+        """Take the queue for events, and `nudge`, which is called when there is one in it.
+
+        `find` returns the link of an event that names none, if it is known already.
+        """
         self._inbox = inbox
+        self._find = find
         self._secrets = secrets
         self._livemode = livemode
         self._nudge = nudge
@@ -64,24 +74,30 @@ class Webhooks:
             event = read_event(json.loads(payload))
         except UNREADABLE as error:
             raise BadSignature("the payload is signed, but is no event of Stripe's") from error
-        if event is None or not concerns(event, livemode=self._livemode):
+        if event is None or not in_mode(event, livemode=self._livemode):
+            return Taken.IGNORED
+        if not _may_be_ours(event) and await self._find(event) is None:
             return Taken.IGNORED
         await self._inbox.put(event.id, payload.decode())
         self._nudge()
         return Taken.KEPT
 
 
-def concerns(event: Event, *, livemode: bool) -> bool:
-    """Say whether an event may be about a session of this linkgate's.
+def in_mode(event: Event, *, livemode: bool) -> bool:
+    """Say whether an event is in this linkgate's mode.
 
-    Sessions and intents that linkgate made name their link; refunds and disputes may be about one
-    that doesn't, and are found out about. The other mode's events are somebody else's: a test's
-    payment must never open what costs money.
+    The other mode's are somebody else's: a test's payment must never open what costs money.
     """
     if event.livemode is not livemode:
         mode = "live" if event.livemode else "test"
         log.warning("%s %s is ignored: it is in %s mode", event.type, event.id, mode)
         return False
+    return True
+
+
+def _may_be_ours(event: Event) -> bool:
+    # Sessions and intents that linkgate made name their link, as a rule. Refunds, disputes and
+    # invoices may be about one that doesn't, or that hasn't been heard of yet.
     return event.link is not None or event.type.startswith(("charge.", "invoice.", "customer."))
 
 

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ import msgspec
 from linkgate.config.outbound import TYPES, EndpointTable, Outbound
 from linkgate.delivering import LEASE_SECONDS, Courier, abandon
 from linkgate.egress import Egress
+from linkgate.ending import end_tasks
 from linkgate.errors import StoreUnavailable
 from linkgate.store import Store
 from linkgate.store.outbox import SAFETY_SECONDS, Line, OutboxStore, list_key
@@ -98,10 +98,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Stop; what was on its way is sent again by whoever is next. The egress stays open."""
-        if self._sweeper:
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+        await end_tasks(self._sweeper)
         await asyncio.gather(*(courier.worker.stop() for courier in self.couriers.values()))
 
     def wants(self, kind: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from linkgate.attributing import Attribution
 from linkgate.bookkeeping import Bookkeeper
 from linkgate.destinations.base import Gone, SpentKey
-from linkgate.ending import end
+from linkgate.ending import end_tasks
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, LinkgateError
 from linkgate.payments import EVENTS, Event, read_event
 from linkgate.store import Store
@@ -97,7 +97,7 @@ class Reconciler:
     async def stop(self) -> None:
         """Stop; what was done is kept."""
         if self._task:
-            await end(self._task)
+            await end_tasks(self._task)
             with suppress(LinkgateError):
                 await self._lease.give_back()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from linkgate.campaigns import Policy
 from linkgate.decision import Action, lets_through
 from linkgate.detection import Doubt, Verdict
+from linkgate.ending import end_tasks
 from linkgate.errors import StoreUnavailable
 from linkgate.minting import Mint
 from linkgate.payments import SessionState
@@ -113,10 +114,7 @@ class Reconsidering:
 
     async def stop(self) -> None:
         """Stop; what is under way is taken up again by another process, or at the next start."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
 
     async def note(self, visit: str, doubts: Iterable[Doubt], now: float) -> None:
         """Write down what the visit with this id told about earlier ones.

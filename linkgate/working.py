@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from linkgate.ending import end_tasks
 from linkgate.errors import StoreUnavailable
 from linkgate.store.queue import Item, Queue
 
@@ -71,13 +72,8 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop; what was under way is taken up again when its lease has run out."""
-        for task in (self._task, *self._under_way):
-            if task:
-                task.cancel()
-        for task in (self._task, *tuple(self._under_way)):
-            if task:
-                with suppress(asyncio.CancelledError):
-                    await task
+        await end_tasks(self._task)
+        await end_tasks(*self._under_way)
 
     def nudge(self) -> None:
         """Look now: something was put in."""

@@ -4,6 +4,7 @@ Whatever dies in between, the attempt keeps its number, its idempotency key and 
 that finding out what became of it and making it are the same call to Stripe.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState, advance
 from linkgate.store import Store
-from linkgate.store.budget import Budget
+from linkgate.store.budget import Budget, Turn
 from linkgate.store.entries import Entry, Left, Settled, Visit
 from linkgate.store.queue import Queue
 from linkgate.telling import Announcer
@@ -115,14 +116,16 @@ class Attempts:
         left, outcome = Left.OPEN, "failed"
         try:
             # Before anything is closed: who has to wait keeps the session that is open elsewhere.
-            await self._await_turn(link, entry, deadline)
+            moment = await self._take_turn(link, entry, deadline)
             found = await self._close_all(destination, campaign, link, visit, entry, deadline)
             if found is None:
                 going = _going(campaign, link, visit, entry)
                 if instead := await self._instead(destination, going, entry, deadline):
                     left, outcome = Left.SETTLED, instead.why
                     return Led(instead.url) if instead.url else Told(instead.page)
-                session = await self._ask(destination, campaign, link, visit, entry, deadline)
+                session = await self._ask(
+                    destination, campaign, link, visit, entry, moment, deadline
+                )
                 if entry.request is not None:
                     session = await self._as_known(link, session)
                 if _is_over(session, entry):
@@ -188,18 +191,24 @@ class Attempts:
             return None
         return await destination.instead(going, deadline)
 
-    async def _await_turn(self, link: Link, entry: Entry, deadline: Deadline) -> None:
+    async def _take_turn(self, link: Link, entry: Entry, deadline: Deadline) -> float:
+        """Return the moment, by the event loop's clock, at which Stripe may be asked."""
+        asked = asyncio.get_running_loop().time()
         if entry.spent_at:  # nothing will be created, only looked for
-            return
-        patience = min(PATIENCE_SECONDS, deadline.left * TURN_SHARE)
-        turn = await self._turns.enter(link.id, max(patience, 0.0))
+            return asked
+        turn = await self._turns.turn(link.id, _patience(deadline))
         if not turn.go:
-            raise DestinationBusy(
-                "more people come than Stripe lets in at once",
-                retry_after=max(turn.wait, 1.0),
-                left=turn.left,
-                crowded=True,
-            )
+            raise _crowded(turn)
+        return asked + turn.wait
+
+    async def _keep_turn(self, link: Link, entry: Entry, moment: float, deadline: Deadline) -> None:
+        """Wait for the moment, or for another if what came before has taken too long."""
+        if entry.spent_at:
+            return
+        turn = await self._turns.keep(link.id, moment, _patience(deadline))
+        if not turn.go:
+            # What was kept has not been asked: then there is nothing to be found out.
+            raise _crowded(turn, settled=entry.request is None)
 
     async def _close_all(
         self,
@@ -250,6 +259,7 @@ class Attempts:
         link: Link,
         visit: Visit,
         entry: Entry,
+        moment: float,
         deadline: Deadline,
     ) -> Session:
         # Before Stripe is asked: whatever dies now, somebody finds out what became of it.
@@ -270,6 +280,8 @@ class Attempts:
             # Kept before Stripe is asked: a replay has to send the very same parameters.
             if not await self._store.links.arm(link.id, visit.id, request):
                 raise DestinationBusy("the lease was lost before Stripe was asked")
+        # Last of all: Stripe counts what comes to it, however long anything before has taken.
+        await self._keep_turn(link, entry, moment, deadline)
         attempt = Attempt(
             number=entry.attempt,
             at=entry.attempt_at,
@@ -295,6 +307,20 @@ class Attempts:
             )
         except StoreUnavailable:
             log.warning("link %s keeps its lease until it runs out: the store is away", link.id)
+
+
+def _patience(deadline: Deadline) -> float:
+    return max(min(PATIENCE_SECONDS, deadline.left * TURN_SHARE), 0.0)
+
+
+def _crowded(turn: Turn, *, settled: bool = False) -> DestinationBusy:
+    return DestinationBusy(
+        "more people come than Stripe lets in at once",
+        retry_after=max(turn.wait, 1.0),
+        left=turn.left,
+        crowded=True,
+        settled=settled,
+    )
 
 
 def _going(campaign: Campaign, link: Link, visit: Visit, entry: Entry) -> Going:

@@ -109,7 +109,7 @@ class Mint:
                 )
             except DestinationBusy as error:
                 # Nothing was minted, and the key is spent: a new attempt may well go through.
-                if not (error.settled and again and deadline.left > 0):
+                if error.crowded or not (error.settled and again and deadline.left > 0):
                     raise
                 again = False
             except DestinationMisconfigured as error:

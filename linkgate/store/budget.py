@@ -160,19 +160,28 @@ class Budget:
     async def enter(self, link_id: str, patience_seconds: float) -> Turn:
         """Ask, and wait for the moment: with `go`, the caller calls now; else as `turn` says."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + patience_seconds
         asked = loop.time()
         turn = await self.turn(link_id, patience_seconds)
-        if turn.go:
+        if not turn.go:
+            return turn
+        left = patience_seconds - (loop.time() - asked)
+        return await self.keep(link_id, asked + turn.wait, left)
+
+    async def keep(self, link_id: str, at: float, patience_seconds: float) -> Turn:
+        """Wait for a moment that was given, `at` by the event loop's clock; answers as `enter`.
+
+        Whoever had too much to do until then asks for another, once and no more: a process that is
+        always late must let people in all the same.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.sleep(max(at - began, 0.0))
+        if loop.time() - at > LATE_SECONDS:
+            turn = await self.turn(link_id, patience_seconds - (loop.time() - began))
+            if not turn.go:
+                return turn
             await asyncio.sleep(turn.wait)
-            if loop.time() - asked - turn.wait <= LATE_SECONDS:
-                return Turn(True, 0.0)
-            # Once more, and no more: a process that is always late must let people in all the same.
-            turn = await self.turn(link_id, until - loop.time())
-            if turn.go:
-                await asyncio.sleep(turn.wait)
-                return Turn(True, 0.0)
-        return turn
+        return Turn(True, 0.0)
 
     async def waiting(self) -> int:
         """Return how many people wait for their turn and are expected back."""

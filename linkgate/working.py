@@ -7,7 +7,7 @@ fails is tried again, later each time, and a store that is away is waited for.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class Worker:
         self._task = asyncio.create_task(self._run(), name=f"linkgate-{self._queue.name}")
 
     async def stop(self) -> None:
-        """Stop; what was under way is taken up again when its lease has run out."""
+        """Stop; what was under way is given back, or taken up again when its lease has run out."""
         await end_tasks(self._task)
         await end_tasks(*self._under_way)
 
@@ -116,7 +116,14 @@ class Worker:
         if room <= 0:
             return True
         self._nudged.clear()
-        taken = await self._take(room)
+        taking = asyncio.ensure_future(self._take(room))
+        try:
+            taken = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # What was asked for comes all the same, and nobody else would get it for a while.
+            with suppress(StoreUnavailable):
+                await self._give_back(await taking)
+            raise
         for item in taken:
             task = asyncio.create_task(self._quietly(item))
             self._under_way.add(task)
@@ -134,7 +141,15 @@ class Worker:
 
     async def _quietly(self, item: Item) -> None:
         with suppress(StoreUnavailable):  # its lease runs out, and it comes again
-            await self._one(item)
+            try:
+                await self._one(item)
+            except asyncio.CancelledError:
+                await self._give_back([item])
+                raise
+
+    async def _give_back(self, items: Sequence[Item]) -> None:
+        for item in items:
+            await self._queue.later(item, delay_ms=0, failed=False)
 
     async def _one(self, item: Item) -> None:
         try:

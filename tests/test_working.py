@@ -142,16 +142,50 @@ async def test_a_stopped_worker_leaves_its_items_to_another(queue: Queue) -> Non
 
     first, second = Hands(hang), Hands()
     await queue.put_all({"a": "", "b": ""})
-    dying = Worker(queue, first, lease_seconds=0.2)
+    dying = Worker(queue, first)
     dying.start()
     await until(lambda: len(first.came) == 2)
     await dying.stop()
     assert await queue.depth() == 2
-    heir = Worker(queue, second)
+    # At once, and not only when the lease has run out; with no failure counted.
+    assert await Worker(queue, second).work() == 2
+    assert {(item.id, item.tries) for item in second.came} == {("a", 0), ("b", 0)}
+
+
+async def test_whoever_died_is_inherited_when_the_lease_has_run_out(queue: Queue) -> None:
+    await queue.put("a")
+    await queue.take(1, lease_ms=50)
+    hands = Hands()
+    heir = Worker(queue, hands)
     heir.start()
     await empty(queue)
     await heir.stop()
-    assert set(second.ids) == {"a", "b"}
+    assert hands.ids == ["a"]
+
+
+async def test_what_a_stopping_worker_is_just_taking_is_left_to_another(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, asked, go = queue.take, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        asked.set()
+        await go.wait()
+        return await take(*args, **more)
+
+    hands = Hands()
+    worker = Worker(queue, hands)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "take", slow)
+        worker.start()
+        await asked.wait()
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        await queue.put("a")
+        go.set()
+        await stopping
+    assert hands.ids == []
+    assert await Worker(queue, hands).work() == 1
 
 
 async def test_an_outage_is_waited_out_and_told_once(

@@ -373,7 +373,11 @@ class Process:
         self.reader = Worker(self.inbox, Reader(self.books, attribution).read, lease_seconds=30)
         self.watcher = Worker(watched, self.watch.handle, side_by_side=4, lease_seconds=60)
         self.webhooks = Webhooks(
-            self.inbox, [WEBHOOK_SECRET], livemode=False, nudge=self.reader.nudge
+            self.inbox,
+            [WEBHOOK_SECRET],
+            livemode=False,
+            find=self.books.find,
+            nudge=self.reader.nudge,
         )
         self.reconciler = Reconciler(
             self.store,

@@ -168,10 +168,14 @@ async def test_what_a_stopping_worker_is_just_taking_is_left_to_another(
 ) -> None:
     take, asked, go = queue.take, asyncio.Event(), asyncio.Event()
 
-    async def slow(*args: Any, **more: Any) -> Any:
-        asked.set()
+    async def late(*args: Any, **more: Any) -> Any:
         await go.wait()
         return await take(*args, **more)
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        asked.set()
+        # A command that has been sent is carried out, whoever has stopped to wait for it.
+        return await asyncio.shield(asyncio.ensure_future(late(*args, **more)))
 
     hands = Hands()
     worker = Worker(queue, hands)
@@ -184,6 +188,7 @@ async def test_what_a_stopping_worker_is_just_taking_is_left_to_another(
         await queue.put("a")
         go.set()
         await stopping
+        await asyncio.sleep(0.05)
     assert hands.ids == []
     assert await Worker(queue, hands).work() == 1
 

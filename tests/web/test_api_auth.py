@@ -30,6 +30,10 @@ ROUTES: list[tuple[str, str, set[Scope]]] = [
     ("POST", "/keys", {Scope.ADMIN}),
     ("GET", "/keys", {Scope.ADMIN}),
     ("DELETE", "/keys/abcdefghijkl", {Scope.ADMIN}),
+    ("GET", "/campaigns/spring/secrets", {Scope.ADMIN}),
+    ("GET", "/deliveries", {Scope.ADMIN, Scope.STATS_READ}),
+    ("POST", "/deliveries/resend", {Scope.ADMIN}),
+    ("POST", "/deliveries/a-delivery/resend", {Scope.ADMIN}),
 ]
 
 
@@ -43,7 +47,11 @@ def test_no_route_is_left_out_of_this_file(app: Litestar) -> None:
         if method != "OPTIONS"
     }
     shape = {"/links/{name}": A_LINK, "{slug}": "spring", "{name}": A_LINK.removeprefix("/links/")}
-    for part, instead in {**shape, "{key_id}": "abcdefghijkl"}.items():
+    for part, instead in {
+        **shape,
+        "{key_id}": "abcdefghijkl",
+        "{delivery_id}": "a-delivery",
+    }.items():
         found = {(method, path.replace(part, instead)) for method, path in found}
     assert found == listed
 

@@ -237,6 +237,7 @@ async def test_an_untouched_link_is_known_by_its_token_alone(api: Api) -> None:
         "revoked_at": None,
         "visits": [],
         "sessions": [],
+        "reminder": None,
     }
     answer = await api.get(f"/links/{link['id']}")
     assert answer.status_code == 404
@@ -312,13 +313,12 @@ async def test_an_expired_token_is_looked_up(api: Api) -> None:
 async def test_sessions_and_states_are_shown(api: Api) -> None:
     await api.campaign()
     link = await api.link()
-    until = int(NOW) + 100 * DAY
-    links = api.gateway.store.links
+    books = api.gateway.books
 
     async def picture() -> Any:
         return (await api.get(f"/links/{link['token']}")).json()
 
-    await links.hear(link["id"], SESSION, keep_until=until)
+    await books.hear_session(link["id"], SESSION)
     shown = await picture()
     assert shown["state"] == "open"
     assert shown["sessions"] == [
@@ -338,7 +338,7 @@ async def test_sessions_and_states_are_shown(api: Api) -> None:
     shown = await picture()
     assert shown["sessions"][0]["state"] == "expired"
 
-    await links.hear(link["id"], replace(SESSION, state=SessionState.PAID), keep_until=until)
+    await books.hear_session(link["id"], replace(SESSION, state=SessionState.PAID))
     shown = await picture()
     assert (shown["state"], shown["sessions"][0]["state"]) == ("paid", "paid")
     assert (await api.post(f"/links/{link['id']}/revoke")).json()["state"] == "paid"

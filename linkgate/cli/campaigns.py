@@ -155,7 +155,7 @@ def show_all(ctx: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
-    """Show a campaign, what was counted for it, and why Stripe last refused it, if it did."""
+    """Show a campaign, what was counted for it, and what last kept it from opening."""
 
     async def read(
         _: object, store: "Store"
@@ -171,7 +171,7 @@ def show(ctx: typer.Context, slug: Slug, as_json: Json = False) -> None:
     printing.facts(facts(campaign))
     if trouble:
         printing.line()
-        printing.line(f"Stripe refused it at {trouble['at']}: {trouble['message']}")
+        printing.line(f"It could not be opened at {trouble['at']}: {trouble['message']}")
     if counts:
         printing.line()
         printing.table(("counted", "times"), list(counts.items()))

@@ -81,7 +81,7 @@ def _with_option(problem: Problem, options: dict[str, str]) -> Problem:
 
 def _fields(draft: Draft) -> dict[str, Any]:
     destination = {
-        **_another_kind(draft),
+        **_kind(draft),
         "mode": draft.mode,
         "line_items": None if draft.price is None else [_item(text) for text in draft.price],
         "success_url": draft.success_url,
@@ -101,9 +101,12 @@ def _fields(draft: Draft) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _another_kind(draft: Draft) -> dict[str, Any]:
-    """Return what the options say of a destination that is no checkout; raises Invalid for two."""
+def _kind(draft: Draft) -> dict[str, Any]:
+    """Return what the options say of a destination's kind; raises Invalid for two."""
+    checkout = {"kind": "checkout"}
     named = {
+        "--price": checkout if draft.price is not None else None,
+        "--mode": checkout if draft.mode is not None and draft.price is None else None,
         "--url": {"kind": "url", "url": draft.url} if draft.url is not None else None,
         "--callback": (
             {"kind": "callback", "url": draft.callback} if draft.callback is not None else None

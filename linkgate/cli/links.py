@@ -137,6 +137,7 @@ def _print(picture: "Picture", as_json: bool) -> None:
             "recipient": picture.recipient,
             "expires": picture.expires_at,
             "revoked": picture.revoked_at,
+            "reminder": _reminder(picture),
             "url": picture.url,
         }
     )
@@ -155,6 +156,12 @@ def _print(picture: "Picture", as_json: bool) -> None:
     if not picture.visits:
         printing.note()
         printing.note("Nobody has visited it yet.")
+
+
+def _reminder(picture: "Picture") -> str | None:
+    if (known := picture.reminder) is None:
+        return None
+    return f"{known.result}, {printing.when(known.at)}{f': {known.reason}' if known.reason else ''}"
 
 
 def _told(visit: "PicturedVisit") -> "Iterator[str]":

@@ -98,6 +98,10 @@ def _print(findings: "list[Finding]") -> None:
     counts = Counter(finding.level.value for finding in findings)
     printing.line()
     printing.line(
-        f"{counts['problem']} problems, {counts['warning']} warnings, {counts['ok']} as they "
-        "should be."
+        f"{_counted(counts['problem'], 'problem')}, {_counted(counts['warning'], 'warning')}, "
+        f"{counts['ok']} as they should be."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -68,6 +68,18 @@ def test_one_can_lead_elsewhere(
     assert line.removesuffix("/") == leads_to
 
 
+def test_an_option_of_another_kind_changes_where_it_leads(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING)
+    assert linkgate("campaigns", "change", "spring", "--url", "https://a.example/").exit_code == 0
+    assert "line_items" not in shown(linkgate)["destination"]
+    assert linkgate("campaigns", "change", "spring", "--price", "price_2").exit_code == 0
+    goal = shown(linkgate)["destination"]
+    assert (goal["kind"], goal["line_items"][0]["price"]) == ("checkout", "price_2")
+    both = linkgate("campaigns", "change", "spring", "--portal", "--price", "price_2")
+    assert both.exit_code == 2
+    assert both.stderr.startswith("--price and --portal: ")
+
+
 def test_what_was_set_by_a_file_is_shown(linkgate: Invoke) -> None:
     campaign = {
         "slug": "spring",

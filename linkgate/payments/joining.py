@@ -68,11 +68,12 @@ def _payments(one: Payment, two: Payment) -> Payment:
     )
 
 
-def _payment_weight(payment: Payment) -> tuple[bool, int, int, int, str]:
+def _payment_weight(payment: Payment) -> tuple[bool, int, int, int, str, str]:
     # Nothing follows these two: a card's decline that is told late stays behind a success.
     final = payment.state in (PaymentState.SUCCEEDED, PaymentState.CANCELED)
     amount = -1 if payment.amount is None else payment.amount
-    return final, payment.at, _PAYMENT(payment.state), amount, payment.failure or ""
+    words = payment.failure or "", payment.failed_charge or ""
+    return final, payment.at, _PAYMENT(payment.state), amount, *words
 
 
 def _subscriptions(one: Subscription, two: Subscription) -> Subscription:

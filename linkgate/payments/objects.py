@@ -90,6 +90,8 @@ class Payment(_Kept, frozen=True, kw_only=True, tag="payment"):
     processing_at: int = 0
     #: The charge that succeeded.
     charge: str | None = None
+    #: The charge that failed, where Stripe says it: by it one failure is told from another.
+    failed_charge: str | None = None
     #: The invoice that it pays, where Stripe says it (API versions until 2025-03-31).
     invoice: str | None = None
     #: What was given back, in all; a refund that fails takes it down again.

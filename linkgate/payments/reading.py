@@ -118,6 +118,7 @@ def _payment_intent(data: Object, source: Source) -> Read:
         attempt=attempt_of(data),
         processing_at=source.at if state is PaymentState.PROCESSING else 0,
         charge=identity(latest) if succeeded else None,
+        failed_charge=identity(latest) if state is PaymentState.FAILED else None,
         invoice=identity(data.get("invoice")),
     )
     return (payment,), (latest, data.get("invoice"))

@@ -125,6 +125,34 @@ def test_declines_far_apart_are_two_failures() -> None:
     assert len(set(keys(found))) == 2
 
 
+def test_a_failure_that_is_read_again_much_later_is_the_same() -> None:
+    for version in (OLDEST, NEW):
+        stripe = Stripe(version)
+        intent = stripe.intent(metadata=dict(OURS))
+        stripe.decline(intent)
+        event = read_event(stripe.events[-1])
+        assert event
+        told = hear(Ledger(), event.known)
+        assert changes(told, hear(told, read_object(intent, event.created + 7200))) == ()
+        stripe.wait(9000)
+        stripe.decline(intent)
+        again = read_event(stripe.events[-1])
+        assert again
+        assert keys(changes(told, hear(told, again.known)))
+
+
+def test_a_failure_that_only_its_session_told_is_the_same_when_its_payment_is_read() -> None:
+    stripe = lived(never_came)
+    events = [one for one in stripe.events if one["type"].startswith("checkout.")]
+    ledger = Ledger()
+    for data in events:
+        event = read_event(data)
+        assert event
+        ledger = hear(ledger, event.known)
+    read = read_object(stripe.objects["pi_1"], event.created + 7200)
+    assert changes(ledger, hear(ledger, read)) == ()
+
+
 def test_what_stripe_cancels_with_its_session_is_no_failure() -> None:
     stripe = Stripe(NEW)
     intent = stripe.intent(metadata=dict(OURS))

@@ -15,25 +15,22 @@ from redis import Redis
 from linkgate import campaigns
 from linkgate.errors import DestinationBusy, StoreUnavailable
 from linkgate.minting import Done, Minted
-from linkgate.payments import PaymentState, SessionState, read_session
 from linkgate.sandbox.deeds import Deed, perform
 from linkgate.sandbox.errors import ApiError
 from linkgate.sandbox.world import Object
 from linkgate.store.entries import Visit
-from linkgate.store.outbox import list_key, read_line
 from linkgate.tokens import Link
-from tests.bars.trial import BEGIN, Killed, Process, Shop, StandIn, Weather
+from linkgate.webhooks import Taken
+from tests.bars.mortal import BEGIN, Killed, Weather
+from tests.bars.scene import Broken, Scene, is_done
+from tests.bars.stand_in import Shop, StandIn
+from tests.bars.trial import Process
 from tests.bars.virtual import VirtualLoop, run
 from tests.stack import PRICE
 
-NOUN = "checkout.session"
 #: What a step lets pass afterwards, in seconds: from nothing to beyond a session's end.
 PAUSES = (0, 0, 0, 0.001, 0.01, 0.1, 0.5, 3, 20, 70, 130, 400, 1900)
 DAY = 86_400.0
-
-
-class Broken(AssertionError):
-    """An invariant does not hold."""
 
 
 @dataclass
@@ -59,14 +56,14 @@ class Interleaving:
         )
         self.stand_in = StandIn(self.weather, self.loop)
         self.shop = Shop(self.weather)
-        self.most = 2 if self.chance.random() < 0.15 else 1
+        most = 2 if self.chance.random() < 0.15 else 1
         reuse = self.chance.choice((0, 0, 2, 29))
         self.campaign = campaigns.create(
             {
                 "slug": "spring",
                 "name": "Spring sale",
                 "reuse_minutes": reuse,
-                "max_payments": self.most,
+                "max_payments": most,
                 "destination": {
                     "line_items": [{"price": PRICE}],
                     "success_url": "https://shop.example.com/thanks",
@@ -76,9 +73,11 @@ class Interleaving:
             datetime.fromtimestamp(BEGIN, UTC),
         )
         self.link = Link("spring", f"r-{self.seed}", BEGIN + 300 * 86_400)
+        self.scene = Scene(self.client, self.link, self.stand_in, self.shop, most)
+        #: Events that linkgate said it has taken.
+        self.taken: set[str] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.processes: list[Process] = []
-        self.tabs: set[str] = set()
         self.visits = 0
         self.counts: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()
@@ -152,15 +151,13 @@ class Interleaving:
         result = await process.mint.session(self.campaign, self.link, visit, now)
         self.say(f"{name} -> {result!r:.120}")
         if isinstance(result, Minted):
-            self.tabs.add(result.session.id)
-        if isinstance(result, Done) and not any(map(_is_done, self.sessions)):
+            self.scene.tabs.add(result.session.id)
+        if isinstance(result, Done) and not any(map(is_done, self.sessions)):
             raise Broken("a person was told that the link is paid, and it isn't")
 
     @property
     def sessions(self) -> list[Object]:
-        """All of Stripe's, oldest first."""
-        self.stand_in.world.sweep()
-        return list(reversed(self.stand_in.world.every(NOUN)))
+        return self.scene.sessions
 
     def act(self, session: Object, deed: str) -> None:
         self.say(f"{deed} {session['id'][-6:]}")
@@ -171,28 +168,21 @@ class Interleaving:
 
     async def pay(self) -> None:
         """In any tab whose page still takes money, however old it is."""
-        tabs = [s for s in self.sessions if s["id"] in self.tabs and s["status"] == "open"]
+        tabs = [s for s in self.sessions if s["id"] in self.scene.tabs and s["status"] == "open"]
         if tabs:
             self.act(self.chance.choice(tabs), "pay")
 
     async def pay_later(self) -> None:
-        tabs = [s for s in self.sessions if s["id"] in self.tabs and s["status"] == "open"]
+        tabs = [s for s in self.sessions if s["id"] in self.scene.tabs and s["status"] == "open"]
         if tabs:
             self.act(self.chance.choice(tabs), "pay-later")
 
     async def bank(self) -> None:
         """It brings the money, or doesn't."""
-        pending = [s for s in self.sessions if self._is_pending(s)]
+        pending = [s for s in self.sessions if self.scene.awaits_money(s)]
         if pending:
             deed = self.chance.choice(("settle", "settle", "fail-async"))
             self.act(self.chance.choice(pending), deed)
-
-    def _is_pending(self, session: Object) -> bool:
-        intent = self.intent(session)
-        return _is_done(session) and intent is not None and intent["status"] == "processing"
-
-    def intent(self, session: Object) -> Object | None:
-        return self.stand_in.world.get("payment_intent", session["payment_intent"] or "")
 
     async def time_passes(self) -> None:
         seconds = self.chance.choice((40.0, 1900.0, 7200.0, DAY + 3600))
@@ -216,7 +206,8 @@ class Interleaving:
 
     async def _deliver(self, process: Process, event: Object) -> None:
         body, signature = self.stand_in.signed(event)
-        await process.webhooks.take(body, signature, process.clock())
+        if await process.webhooks.take(body, signature, process.clock()) is Taken.KEPT:
+            self.taken.add(event["id"])
         self.say(f"came: {event['type']} {event['id'][-6:]}")
         if event in self.stand_in.mail:
             self.stand_in.mail.remove(event)
@@ -248,24 +239,6 @@ class Interleaving:
         report = await process.reconciler.events()
         self.say(f"reconciled: {len(report.missed)} missed")
 
-    # What must hold
-
-    def now_holds(self) -> None:
-        """Check what must hold at every moment."""
-        if self.faults:
-            raise self.faults[0]
-        sessions = self.sessions
-        paid = [s for s in sessions if _is_done(s) and not self._fell_through(s)]
-        if len(paid) > self.most:
-            raise Broken(f"paid {len(paid)} times")
-        payable = [s for s in sessions if s["status"] == "open" and s["id"] in self.tabs]
-        if len(payable) > 1:
-            raise Broken(f"{len(payable)} sessions are open to people at once")
-
-    def _fell_through(self, session: Object) -> bool:
-        intent = self.intent(session)
-        return intent is not None and intent["status"] == "requires_payment_method"
-
     async def finish(self) -> None:
         """Let the storm pass and everything come to its end; then compare with Stripe."""
         self.say("all is well from here")
@@ -274,94 +247,42 @@ class Interleaving:
         while self.tasks:
             await asyncio.sleep(30)
             self.now_holds()
-        self.processes = [self.process()]
+        self.processes = [process] = [self.process()]
         # Whatever is still on its way may be lost as well: Stripe's list has it.
         for event in self.chance.sample(self.stand_in.mail, len(self.stand_in.mail) // 2):
-            await self._deliver(self.processes[0], event)
+            await self._deliver(process, event)
         self.stand_in.mail.clear()
-        await asyncio.sleep(700)
-        await self.settle_down()
+        # Nothing that a process died at waits for anybody to come, or for a reconciliation.
+        await self.work_off(process, rounds=10)
         self.now_holds()
-        left = [s for s in self.sessions if s["status"] == "open"]
-        done = sum(_is_done(s) and not self._fell_through(s) for s in self.sessions)
-        if len(left) > (done < self.most):
-            raise Broken(f"{len(left)} sessions are open at the end, {done} are done")
-        await self.compare()
+        await self.scene.nothing_lost(process, self.taken)
+        await asyncio.sleep(700)
+        await process.reconciler.everything()
+        self.now_holds()
+        self.scene.one_open_at_most()
+        await self.scene.as_at_stripe(process)
         await asyncio.sleep(DAY + 3600)
         self.stand_in.world.sweep()
         self.stand_in.mail.clear()
         await asyncio.sleep(700)
-        await self.settle_down()
-        self.now_holds()
-        await self.compare()
-        await self.compare_messages()
-
-    async def settle_down(self) -> None:
-        [process] = self.processes
         await process.reconciler.everything()
-        for _ in range(4):
+        self.now_holds()
+        await self.scene.as_at_stripe(process)
+        await self.work_off(process)
+        self.scene.told_once_and_in_order()
+
+    def now_holds(self) -> None:
+        """Check what must hold at every moment."""
+        if self.faults:
+            raise self.faults[0]
+        self.scene.no_second_payment()
+
+    async def work_off(self, process: Process, rounds: int = 4) -> None:
+        """Let what goes on in the background go on for a while."""
+        for _ in range(rounds):
             for worker in process.workers:
                 await worker.work()
             await asyncio.sleep(100)
-
-    async def compare(self) -> None:
-        """What is known of the link is what Stripe knows."""
-        [process] = self.processes
-        row = await process.store.links.read(self.link.id)
-        known = {s.id: s for s in row.sessions} if row else {}
-        truth = {session["id"]: self.truth(session) for session in self.sessions}
-        told = {id_: session.state for id_, session in known.items()}
-        if told != truth:
-            raise Broken(f"known: {told}, and at Stripe: {truth}")
-        paid = SessionState.PAID in truth.values()
-        if row and (row.fields.get("done") == "paid") is not paid:
-            raise Broken(f"the link's done is {row.fields.get('done')!r}, at Stripe {truth}")
-        succeeded = {
-            intent["id"]
-            for intent in self.stand_in.world.every("payment_intent")
-            if intent["status"] == "succeeded"
-        }
-        payments = row.ledger.payments if row else ()
-        heard = {one.id for one in payments if one.state is PaymentState.SUCCEEDED}
-        if not heard <= succeeded:
-            raise Broken(f"payments: {heard}, at Stripe {succeeded}")
-
-    def truth(self, session: Object) -> SessionState:
-        state = read_session(session).state
-        if state is SessionState.PENDING and self._fell_through(session):
-            return SessionState.FAILED
-        return state
-
-    async def compare_messages(self) -> None:
-        """Every change was told once, in order, and nothing else was."""
-        waiting = self.client.llen(list_key(self.link.id, "shop"))
-        texts = self.client.lrange(list_key(self.link.id, "kept"), 0, -1)
-        if waiting:
-            raise Broken(f"{waiting} messages are still waiting")
-        lines = [line for line in map(read_line, texts) if line]
-        bodies = dict(self.shop.came)
-        arrived = list(dict.fromkeys(name for name, _ in self.shop.came))
-        if arrived != [line.id for line in lines]:
-            raise Broken(f"arrived: {arrived}, written: {[(x.id, x.type) for x in lines]}")
-        if any(bodies[name] != body for name, body in self.shop.came):
-            raise Broken("a message was repeated with another content")
-        told = Counter(line.type for line in lines)
-        states = Counter(map(self.truth, self.sessions))
-        paid = states[SessionState.PAID]
-        expected = {"payment.succeeded": paid, "payment.failed": states[SessionState.FAILED]}
-        expected |= {"access.granted": min(paid, 1), "access.revoked": 0}
-        if any(told[kind] != count for kind, count in expected.items()):
-            raise Broken(f"told: {told}, expected {expected}")
-        if told["session.expired"] > states[SessionState.EXPIRED]:
-            raise Broken(f"told: {told}, at Stripe {states}")
-        mints = [line for line in lines if line.type == "session.minted"]
-        minted = {json.loads(line.body)["data"]["session"] for line in mints}
-        if not self.tabs <= minted or len(minted) != len(mints):
-            raise Broken(f"people were led to {self.tabs}, told was {minted}")
-
-
-def _is_done(session: Object) -> bool:
-    return bool(session["status"] == "complete")
 
 
 class Alarm(logging.Handler):

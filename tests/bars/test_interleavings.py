@@ -10,7 +10,8 @@ from collections import Counter
 
 import pytest
 
-from tests.bars.interleaving import Broken, Interleaving, interleave
+from tests.bars.interleaving import Interleaving, interleave
+from tests.bars.scene import Broken
 from tests.bars.virtual import VirtualLoop, run
 
 COUNT = int(os.environ.get("LINKGATE_INTERLEAVINGS", "100"))

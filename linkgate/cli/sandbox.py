@@ -74,7 +74,8 @@ def _how_to_use(url: str, key: str, secret: str | None) -> str:
     else:
         lines += [
             "",
-            "No events are sent: give --webhook with the gateway's /webhooks/stripe to have them.",
+            "No events are sent: give --webhook with the gateway's /webhooks/stripe to have them,",
+            "or run `linkgate webhooks install` with that configuration.",
         ]
     lines += ["", "Its prices: price_demo_once and price_demo_monthly. Ctrl-C ends it."]
     return "\n".join(lines)

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from linkgate.detection import Authority, Evidence
-from linkgate.payments import Ledger, LinkState, Session, SessionState, link_state
+from linkgate.payments import (
+    Ledger,
+    LinkState,
+    Session,
+    Standing,
+    link_state,
+    session_standing,
+)
 from linkgate.store.entries import Row
 from linkgate.tokens import Link
 
@@ -98,7 +105,7 @@ class PicturedSession:
     """One session that was minted for the link."""
 
     id: str
-    state: SessionState
+    state: Standing
     created_at: datetime
     expires_at: datetime
     amount_total: Annotated[int | None, Field(description="In the currency's minor unit")]
@@ -142,8 +149,9 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
     fields = row.fields
     expires = link.expires_at if link else int(fields.get("expires_at") or 0)
     revoked = fields.get("revoked_at")
+    ledger = Ledger.of(row.sessions, row.ledger.others.values())
     state = link_state(
-        Ledger.of(row.sessions, row.ledger.others.values()),
+        ledger,
         visited=bool(row.visits),
         revoked=revoked is not None,
         expired=bool(expires) and now >= expires,
@@ -158,7 +166,7 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
         expires_at=_time(expires) if expires else None,
         revoked_at=_time(int(revoked) / 1000) if revoked else None,
         visits=tuple(map(_visit, row.visits)),
-        sessions=tuple(_session(session, now) for session in row.sessions),
+        sessions=tuple(_session(ledger, session, now) for session in row.sessions),
         reminder=_reminder(fields),
     )
 
@@ -226,12 +234,13 @@ def _browser(user_agent: str) -> str:
     return str(parse(user_agent)) if user_agent else ""
 
 
-def _session(session: Session, now: float) -> PicturedSession:
+def _session(ledger: Ledger, session: Session, now: float) -> PicturedSession:
+    standing = session_standing(ledger, session)
     # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
-    ran_out = session.state is SessionState.OPEN and now >= session.expires_at
+    ran_out = standing is Standing.OPEN and now >= session.expires_at
     return PicturedSession(
         id=session.id,
-        state=SessionState.EXPIRED if ran_out else session.state,
+        state=Standing.EXPIRED if ran_out else standing,
         created_at=_time(session.created_at),
         expires_at=_time(session.expires_at),
         amount_total=session.amount_total,

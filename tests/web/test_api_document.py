@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from linkgate.decision import Action
 from linkgate.destinations import KINDS
+from linkgate.payments import SessionState
 from linkgate.web.api.documents import COMPONENTS
 from tests.web.conftest import CAMPAIGN, Api
 
@@ -311,6 +313,16 @@ async def test_the_reference_names_every_field_and_every_word(document: dict[str
         assert all(f"({page}.md)" in REFERENCE for page in pages)
         text = REFERENCE + "".join((DOCS / f"{page}.md").read_text() for page in pages)
         assert not unnamed(names(schema), text), name
+
+
+def test_the_reference_names_every_counter() -> None:
+    source = "".join(path.read_text() for path in (DOCS.parent / "linkgate").rglob("*.py"))
+    groups = "sessions|minting|reminders|drift|verdicts"
+    counted = set(re.findall(rf"[\"']((?:{groups})\.[a-z_]+)[\"']", source))
+    counted |= {f"sessions.{state}" for state in SessionState if state is not SessionState.OPEN}
+    counted |= {f"decisions.{action}" for action in Action}
+    assert counted >= {"minting.busy", "sessions.taken_back", "drift.events", "verdicts.changed"}
+    assert not {name for name in counted if f"`{name}`" not in REFERENCE}
 
 
 async def test_what_the_pages_show_by_curl_is_taken(api: Api) -> None:

@@ -31,6 +31,13 @@ from tests.stack import PRICE
 #: What a step lets pass afterwards, in seconds: from nothing to beyond a session's end.
 PAUSES = (0, 0, 0, 0.001, 0.01, 0.1, 0.5, 3, 20, 70, 130, 400, 1900)
 DAY = 86_400.0
+#: Where processes end, by the names of scripts and of requests to Stripe.
+STEPS = (
+    *("put into a queue", "take from a queue", "strike out of a queue", "put off in a queue"),
+    *("enter", "take a turn", "arm", "settle", "release", "close a session", "a command"),
+    *("apply", "count a change", "take from an outbox"),
+    *("post /checkout/sessions", "post /checkout/sessions/expire", "get /checkout/sessions"),
+)
 
 
 @dataclass
@@ -221,11 +228,11 @@ class Interleaving:
         await worker.work()
 
     async def crash(self) -> None:
-        """A process has only so many calls left, and something to do."""
+        """A process will end at some kind of call; and it has something to do."""
         process = self.one()
         life = process.life
-        life.left, life.after = self.chance.randint(1, 14), self.chance.random() < 0.5
-        self.say(f"a process has {life.left} calls left")
+        life.fate, life.after = self.chance.choice(STEPS), self.chance.random() < 0.5
+        self.say(f"a process ends {'after' if life.after else 'before'} {life.fate}")
         if self.chance.random() < 0.6:
             self.begin(self._visit(process))
         else:

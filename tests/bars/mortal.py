@@ -48,34 +48,34 @@ class Weather:
 
 @dataclass
 class Life:
-    """A process's: how many calls it makes yet, and whether the last is carried out."""
+    """A process's: at which kind of call it ends, and whether that call is carried out."""
 
     weather: Weather
-    left: int | None = None
+    fate: str = ""
     after: bool = False
     dead: bool = False
-
     #: At which call it died.
     died_at: str = ""
 
     async def before(self, what: str) -> None:
         await self.weather.delay()
-        if self.dead:
-            raise Killed
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                self.died_at = f"{'after' if self.after else 'before'} {what}"
-            if self.left <= 0 and not self.after:
-                self.dead = True
-                raise Killed
+        if not self.dead and not self.after:
+            self._meet(what)
+        self._go_on()
 
-    async def behind(self) -> None:
-        if self.left is not None and self.left <= 0:
-            self.dead = True
-        if self.dead:
-            raise Killed
+    async def behind(self, what: str) -> None:
+        if not self.dead and self.after:
+            self._meet(what)
+        self._go_on()
         await self.weather.delay()
+        self._go_on()
+
+    def _meet(self, what: str) -> None:
+        if self.fate and what.startswith(self.fate):
+            self.dead = True
+            self.died_at = f"{'after' if self.after else 'before'} {what}"
+
+    def _go_on(self) -> None:
         if self.dead:
             raise Killed
 
@@ -155,4 +155,4 @@ class MortalConnection(Connection):
         await self._life.before(what)
         async with super().guard(what) as client:
             yield client
-        await self._life.behind()
+        await self._life.behind(what)

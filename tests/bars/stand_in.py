@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -24,6 +25,9 @@ from tests.stack import STRIPE_KEY, WEBHOOK_SECRET
 
 BASE = "http://stripe.test"
 URL = "http://127.0.0.1:8080"
+#: What linkgate waits for one answer.
+TIMEOUT_SECONDS = 4.0
+_ID = re.compile(r"/(cs|pi)_\w+")
 
 
 class Wire(stripe.HTTPClient):
@@ -39,12 +43,14 @@ class Wire(stripe.HTTPClient):
     async def request_async(  # type: ignore[override]
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        await self._life.before(f"{method} {url.removeprefix(BASE).partition('?')[0]}"[:32])
+        what = f"{method} {url.removeprefix(f'{BASE}/v1').partition('?')[0]}"
+        what = _ID.sub("", what)
+        await self._life.before(what)
         # What is on its way arrives, whoever has given up waiting for it meanwhile.
         call = asyncio.ensure_future(self._stand_in.call(method, url, headers, post_data))
         call.add_done_callback(lambda done: done.cancelled() or done.exception())
         answer = await asyncio.shield(call)
-        await self._life.behind()
+        await self._life.behind(what)
         return answer
 
     async def close_async(self) -> None:
@@ -62,6 +68,8 @@ class StandIn:
         self.keys = Ledger()
         self.faults = FaultBook()
         self.api = Api(self.world, STRIPE_KEY, self.faults, self.keys, Limits())
+        #: Sessions that were made when whoever asked for them had long given up.
+        self.late: set[str] = set()
         #: Events on their way to linkgate.
         self.mail: list[Object] = []
         self.world.announce = self.mail.append
@@ -77,7 +85,7 @@ class StandIn:
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any
     ) -> tuple[bytes, int, Mapping[str, str]]:
         chance = self.weather.chance
-        lost = False
+        lost, began = False, self._loop.time()
         if chance.random() < self.weather.stripe:
             how = chance.choice(("lost", "unanswered", "late", "500", "500 executed", "429", "503"))
             if how == "lost":
@@ -90,6 +98,8 @@ class StandIn:
                 executed = "executed" in how
                 self.faults.add(Fault("*", status=int(how[:3]), executed=executed))
         answer = await self._call(method, url, headers, post_data)
+        if self._loop.time() - began > TIMEOUT_SECONDS:
+            self.late.add(str(json.loads(answer[0]).get("id")))
         if lost:
             raise stripe.APIConnectionError("the answer was lost")
         return answer

@@ -27,7 +27,7 @@ from linkgate.watching import Watch
 from linkgate.webhooks import Reader, Webhooks
 from linkgate.working import Worker
 from tests.bars.mortal import BEGIN, Life, MortalConnection
-from tests.bars.stand_in import BASE, URL, Shop, StandIn, Wire
+from tests.bars.stand_in import BASE, TIMEOUT_SECONDS, URL, Shop, StandIn, Wire
 from tests.bars.virtual import VirtualLoop
 from tests.outbound.receiving import endpoint
 from tests.stack import SIGNING_KEY, STRIPE_KEY, WEBHOOK_SECRET
@@ -59,7 +59,7 @@ class Process:
         async def again(who: str, seconds: float) -> bool:
             return (await turns.enter(who, seconds)).go
 
-        self.stripe = StripeAPI(STRIPE_KEY, base=BASE, timeout_s=4.0, again=again)
+        self.stripe = StripeAPI(STRIPE_KEY, base=BASE, timeout_s=TIMEOUT_SECONDS, again=again)
         self.stripe._client = stripe.StripeClient(
             STRIPE_KEY,
             stripe_version=API_VERSION,

@@ -146,7 +146,9 @@ class Reconciler:
         now = int(self._clock())
         known = await self._store.ledgers.reconciled()
         begin = since if since is not None else (known or now - FIRST_SECONDS) - OVERLAP_SECONDS
-        report = Report(max(begin, now - LONGEST_SECONDS), now - GRACE_SECONDS)
+        # Whoever asks by hand wants to know of everything until now.
+        until = now - GRACE_SECONDS if since is None else now
+        report = Report(max(begin, now - LONGEST_SECONDS), until)
         found: list[Event] = []
         try:
             async for data in self._stripe.events(report.since, report.until, EVENTS, PAGE_SECONDS):
@@ -159,7 +161,11 @@ class Reconciler:
             raise DestinationBusy(str(error)) from error
         # Stripe lists the newest first; in their own order there is less to put right.
         for event in reversed(found):
-            await self._compare(event, report, dry_run=dry_run)
+            try:
+                await self._compare(event, report, dry_run=dry_run)
+            except UNREADABLE:
+                # It would fail every time, and must not keep away what came after it.
+                log.exception("%s %s can't be taken in", event.type, event.id)
         if not dry_run and since is None and not report.failed:
             await self._store.ledgers.set_reconciled(report.until)
         return report

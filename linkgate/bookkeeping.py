@@ -59,7 +59,7 @@ class Bookkeeper:
         return await self.store.ledgers.knows(link_id, event)
 
     async def hear_event(self, link_id: str, event: Event) -> bool:
-        """Take in an event about a link; False if everything was done about it before.
+        """Take in an event about a link; False if it told nothing that wasn't known.
 
         Raises StoreUnavailable: then it has to be taken in again.
         """
@@ -69,7 +69,7 @@ class Bookkeeper:
         await self._follow_up(link_id, heard)
         for change in changes(heard.before, heard.after):
             log.info("%s: link %s: %s of %s", event.type, link_id, change.kind, change.subject)
-        return not heard.again
+        return heard.before != heard.after
 
     async def hear_session(self, link_id: str, session: Session) -> None:
         """Take in a session as Stripe's API has just told of it."""

@@ -72,8 +72,9 @@ class Mail(Section):
         About("text", '"apikey"'),
     ] = Field(default=None, description="The name to log in with; unset, linkgate does not log in.")
     password: Annotated[SecretStr | None, About("secret", '"..."')] = Field(
-        default=None, description="The password to log in with; it only ever goes over an encrypted "
-        "connection, or to this machine."
+        default=None,
+        description="The password to log in with; it only ever goes over an encrypted "
+        "connection, or to this machine.",
     )
     sender: Annotated[
         Annotated[str, StringConstraints(max_length=400), AfterValidator(_sender)] | None,

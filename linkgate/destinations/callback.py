@@ -41,6 +41,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "already_done": "complete",
     "revoked": "revoked",
     "ended": "ended",
+    "gone": "gone",
 }
 #: 4xx that say "not now", not "never": RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4.
 _NOT_NOW: Final = frozenset({408, 425, 429})

@@ -87,6 +87,7 @@ async def test_the_service_is_asked_for_people_alone(near: Stack, service: Servi
     ("message", "status", "words"),
     [
         ("already_done", 200, "already done"),
+        ("gone", 410, "leads nowhere"),
         ("revoked", 410, "no longer valid"),
         ("ended", 410, "No longer"),
     ],

@@ -54,13 +54,20 @@ class _Page:
         return found[1] if found else ""
 
 
-async def get_in(person: Person, http: aiohttp.ClientSession, url: str, until: float) -> None:
-    """Open the person's link, and do as the pages say until they are let in, or `until`."""
+async def get_in(
+    person: Person, http: aiohttp.ClientSession, urls: Sequence[str], until: float
+) -> None:
+    """Open the person's link, and do as the pages say until they are let in, or `until`.
+
+    At any of the hosts, and at any again where one doesn't answer.
+    """
+    url = random.choice(urls)
     person.came = time.monotonic()
     page = await _ask(person, http, "GET", url + person.path, {})
     while time.monotonic() < until:
         if page is None:  # a person tries again, too
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
+            url = random.choice(urls)
             page = await _ask(person, http, "GET", url + person.path, {})
             continue
         if page.status == 303:
@@ -132,7 +139,7 @@ async def come(
     async with browsers() as http, asyncio.TaskGroup() as group:
         for person, moment in zip(people, moments, strict=True):
             await asyncio.sleep(max(began + moment - time.monotonic(), 0))
-            group.create_task(get_in(person, http, random.choice(urls), until))
+            group.create_task(get_in(person, http, urls, until))
 
 
 def address(number: int) -> str:

@@ -194,6 +194,10 @@ class Interleaving:
     async def time_passes(self) -> None:
         seconds = self.chance.choice((40.0, 1900.0, 7200.0, DAY + 3600))
         self.say(f"{seconds:.0f} s pass")
+        if seconds > 3600:
+            # Not for so long is every process of linkgate away, or busy with nothing.
+            await asyncio.sleep(300)
+            await self.background()
         await asyncio.sleep(seconds)
         self.stand_in.world.sweep()
 
@@ -267,14 +271,14 @@ class Interleaving:
         await process.reconciler.everything()
         self.now_holds()
         self.scene.one_open_at_most()
-        await self.scene.as_at_stripe(process)
+        await self.scene.as_at_stripe(process, in_the_end=False)
         await asyncio.sleep(DAY + 3600)
         self.stand_in.world.sweep()
         self.stand_in.mail.clear()
         await asyncio.sleep(700)
         await process.reconciler.everything()
         self.now_holds()
-        await self.scene.as_at_stripe(process)
+        await self.scene.as_at_stripe(process, in_the_end=True)
         await self.work_off(process)
         self.scene.told_once_and_in_order()
 

@@ -103,14 +103,14 @@ class Scene:
         if self.client.llen(list_key(self.link.id, "shop")) and due is None:
             raise Broken("messages wait, and nobody will look at them")
 
-    async def as_at_stripe(self, process: Process) -> None:
-        """What is known of the link is what Stripe knows."""
+    async def as_at_stripe(self, process: Process, *, in_the_end: bool) -> None:
+        """What is known of the link is what Stripe knows; of strays only in the end."""
         row = await process.store.links.read(self.link.id)
         known = {s.id: s.state for s in row.sessions} if row else {}
         truth = {
             session["id"]: self._truth(session)
             for session in self.sessions
-            if session["id"] in known or not (self._stray(session) and session["status"] == "open")
+            if in_the_end or session["id"] in known or not self._stray(session)
         }
         if known != truth:
             raise Broken(f"known: {known}, and at Stripe: {truth}")

@@ -25,8 +25,8 @@ class Heard:
         await self.stack.delivered()
         courier = self.stack.gateway.outbox.couriers["shop"]
         async with asyncio.timeout(10):
-            client = self.stack.gateway.store.connection.client
-            while await client.llen(f"lg:{{{link.id}}}:outbox:shop"):  # type: ignore[misc]
+            client: Any = self.stack.gateway.store.connection.client
+            while await client.llen(f"lg:{{{link.id}}}:outbox:shop"):
                 courier.worker.nudge()
                 await asyncio.sleep(0.01)
         if abs(self.stack.clock.offset) < 300:  # the library's clock is the real one

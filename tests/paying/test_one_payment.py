@@ -187,7 +187,7 @@ async def test_many_visits_while_it_is_paid_leave_one_payment(stack: Stack) -> N
     done, *_ = await asyncio.gather(pay(), *(enter(stack, link) for _ in range(6)))
     await stack.delivered()
     sessions = await stack.sessions()
-    assert sum(one["payment_status"] == "paid" for one in sessions) == int(done)
+    assert sum(one["payment_status"] == "paid" for one in sessions) == (1 if done else 0)
     if done:
         assert await is_done(stack, link)
         assert await stack.open_sessions() == []

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from linkgate.errors import StoreUnavailable
+from linkgate.destinations.base import Deadline
+from linkgate.errors import DestinationBusy, StoreUnavailable
 from linkgate.store import keys
 from linkgate.tokens import Link
 from linkgate.watching import ATTEMPT_SECONDS, MARGIN_SECONDS, PENDING_SECONDS
@@ -122,6 +123,15 @@ async def test_a_payment_that_fell_through_unheard_opens_the_way_again(
     assert (await enter(stack, link)).status == 303
 
 
+async def twin(stack: Stack, link: Link, session_id: str) -> None:
+    """Let a link have a second open session, and let linkgate know of it."""
+    world = stack.sandbox.world
+    world.put({**world.objects["checkout.session"][session_id], "id": "cs_test_twin"})
+    world.carts["cs_test_twin"] = world.carts[session_id]
+    known = await stack.gateway.stripe.read("cs_test_twin", Deadline.after(5))
+    await stack.gateway.books.hear_known(link.id, known)
+
+
 async def test_another_tab_s_session_is_closed_when_one_is_paid(stack: Stack) -> None:
     """Stripe's recovery page made a second one that linkgate heard of."""
     await quietly(stack)
@@ -129,11 +139,7 @@ async def test_another_tab_s_session_is_closed_when_one_is_paid(stack: Stack) ->
     link = stack.link()
     assert (await enter(stack, link)).status == 303
     [first] = await stack.open_sessions()
-    copy = stack.sandbox.world.objects["checkout.session"][first["id"]] | {"id": "cs_test_twin"}
-    stack.sandbox.world.put(copy)
-    stack.sandbox.world.carts["cs_test_twin"] = stack.sandbox.world.carts[first["id"]]
-    known = await stack.gateway.stripe.read("cs_test_twin", _soon())
-    await stack.gateway.books.hear_known(link.id, known)
+    await twin(stack, link, first["id"])
     assert len(await stack.open_sessions()) == 2
     await act(stack, first["id"], "pay")
     await watched(stack, link)
@@ -143,39 +149,28 @@ async def test_another_tab_s_session_is_closed_when_one_is_paid(stack: Stack) ->
     assert "changes.session.expired" not in found
 
 
-async def test_what_could_not_be_closed_is_closed_later(stack: Stack) -> None:
+async def test_what_could_not_be_closed_is_closed_later(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await quietly(stack)
     await stack.campaign()
     link = stack.link()
     assert (await enter(stack, link)).status == 303
     [first] = await stack.open_sessions()
-    copy = stack.sandbox.world.objects["checkout.session"][first["id"]] | {"id": "cs_test_twin"}
-    stack.sandbox.world.put(copy)
-    stack.sandbox.world.carts["cs_test_twin"] = stack.sandbox.world.carts[first["id"]]
-    known = await stack.gateway.stripe.read("cs_test_twin", _soon())
-    await stack.gateway.books.hear_known(link.id, known)
+    await twin(stack, link, first["id"])
     await act(stack, first["id"], "pay")
-    away = stack.gateway.stripe.expire_session
 
     async def busy(*_: Any) -> Any:
-        from linkgate.errors import DestinationBusy
-
         raise DestinationBusy("Stripe is away")
 
-    stack.gateway.stripe.expire_session = busy  # type: ignore[method-assign]
-    for _ in range(3):
-        again = await watched(stack, link)
-        assert again is not None
-        assert again < 60
-    stack.gateway.stripe.expire_session = away  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.gateway.stripe, "expire_session", busy)
+        for _ in range(3):
+            again = await watched(stack, link)
+            assert again is not None
+            assert again < 60
     await watched(stack, link)
     assert await stack.open_sessions() == []
-
-
-def _soon() -> Any:
-    from linkgate.destinations.base import Deadline
-
-    return Deadline.after(5)
 
 
 async def killed_before_settling(stack: Stack, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:

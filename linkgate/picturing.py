@@ -18,7 +18,7 @@ from linkgate.payments import (
     Session,
     Standing,
     link_state,
-    session_standing,
+    session_standings,
 )
 from linkgate.store.entries import Row
 from linkgate.tokens import Link
@@ -150,6 +150,7 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
     expires = link.expires_at if link else int(fields.get("expires_at") or 0)
     revoked = fields.get("revoked_at")
     ledger = Ledger.of(row.sessions, row.ledger.others.values())
+    standings = session_standings(ledger)
     state = link_state(
         ledger,
         visited=bool(row.visits),
@@ -166,7 +167,7 @@ def picture(link_id: str, link: Link | None, url: str | None, row: Row, now: flo
         expires_at=_time(expires) if expires else None,
         revoked_at=_time(int(revoked) / 1000) if revoked else None,
         visits=tuple(map(_visit, row.visits)),
-        sessions=tuple(_session(ledger, session, now) for session in row.sessions),
+        sessions=tuple(_session(standings[session.id], session, now) for session in row.sessions),
         reminder=_reminder(fields),
     )
 
@@ -234,8 +235,7 @@ def _browser(user_agent: str) -> str:
     return str(parse(user_agent)) if user_agent else ""
 
 
-def _session(ledger: Ledger, session: Session, now: float) -> PicturedSession:
-    standing = session_standing(ledger, session)
+def _session(standing: Standing, session: Session, now: float) -> PicturedSession:
     # Nobody tells when Stripe's clock runs out on a session whose webhook was missed.
     ran_out = standing is Standing.OPEN and now >= session.expires_at
     return PicturedSession(

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from linkgate.decision import Action, Decision
 from linkgate.detection import Authority, Evidence, Kind, Standing, conclude
+from linkgate.payments import Ledger, Session, SessionState, purchases
 from linkgate.picturing import NOTHING, PicturedVisit, deciding, picture, pictured
 from linkgate.record import describe
 from linkgate.signals import Signals
@@ -53,6 +56,26 @@ def test_only_the_highest_authority_there_is_decides() -> None:
     assert [one.rule for one in deciding(every[1:])] == ["own:ours"]
     assert [one.rule for one in deciding(every[2:])] == ["agent-tool", "navigation"]
     assert deciding(()) == ()
+
+
+def test_what_belongs_together_is_looked_up_once_for_all_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the picture of a link with thousands of them would hold everybody up."""
+    built: list[Ledger] = []
+    index = purchases._Index
+
+    def counted(ledger: Ledger) -> Any:
+        built.append(ledger)
+        return index(ledger)
+
+    monkeypatch.setattr(purchases, "_Index", counted)
+    sessions = tuple(
+        Session(f"cs_{n}", "", SessionState.EXPIRED, n, n, n + 1800) for n in range(50)
+    )
+    shown = picture("lnk_1", None, None, Row({}, sessions, (), {}), 9.0)
+    assert [one.state for one in shown.sessions] == ["expired"] * 50
+    assert len(built) <= 2
 
 
 def test_what_other_versions_kept_is_understood() -> None:

@@ -33,6 +33,7 @@ from linkgate.payments.standing import (
     link_state,
     payments_made,
     session_standing,
+    session_standings,
 )
 
 __all__ = [
@@ -71,4 +72,5 @@ __all__ = [
     "read_session",
     "refs_of",
     "session_standing",
+    "session_standings",
 ]

@@ -98,11 +98,6 @@ def purchases(ledger: Ledger) -> tuple[Purchase, ...]:
     return named + tuple(index.unnamed(named))
 
 
-def purchase(ledger: Ledger, session: Session) -> Purchase:
-    """Return what a session led to."""
-    return _Index(ledger).purchase(session)
-
-
 class _Index:
     """A ledger with what names what, looked up once: a link may have hundreds of sessions."""
 

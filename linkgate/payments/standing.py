@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from linkgate.payments.ledger import Ledger
 from linkgate.payments.objects import DisputeState, InvoiceState, PaymentState, SubscriptionState
-from linkgate.payments.purchases import STARTED, Purchase, purchase, purchases
+from linkgate.payments.purchases import STARTED, Purchase, purchases
 from linkgate.payments.sessions import DONE, Session, SessionState
 
 
@@ -77,7 +77,12 @@ _LIVE = (SubscriptionState.TRIALING, SubscriptionState.ACTIVE, SubscriptionState
 
 def session_standing(ledger: Ledger, session: Session) -> Standing:
     """Return where a session of the ledger stands, by the strongest that is true of it."""
-    return _standing(purchase(ledger, session))
+    return session_standings(ledger)[session.id]
+
+
+def session_standings(ledger: Ledger) -> dict[str, Standing]:
+    """Return where every session of the ledger stands, by its id, in one go."""
+    return {one.session.id: _standing(one) for one in purchases(ledger) if one.session}
 
 
 def link_state(

@@ -1,16 +1,20 @@
 """The answers to one visit: which page, in whose language, with which challenge."""
 
+import logging
 from dataclasses import dataclass
 
 from linkgate import anonymous, challenge
 from linkgate.campaigns import Campaign, Status
 from linkgate.decision import Action, Decision
+from linkgate.destinations.location import header_value
 from linkgate.detection import prefetching
 from linkgate.pages import LAWS, Page, Pages
 from linkgate.payments import SessionState
 from linkgate.returning import cookie
 from linkgate.signals import Signals
 from linkgate.tokens import Keyring, LinkTokens, Reading
+
+log = logging.getLogger(__name__)
 
 #: A refused prefetch makes the browser ask again when the person goes there.
 PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
@@ -87,8 +91,12 @@ class Answer:
 
     def done(self, state: SessionState) -> Page:
         """Say that there is nothing left to pay, or lead to where the campaign wants it said."""
-        if self.campaign and self.campaign.completed_url and state is not SessionState.PENDING:
-            return self.redirect(self.campaign.completed_url)
+        campaign = self.campaign
+        if campaign and campaign.completed_url and state is not SessionState.PENDING:
+            try:
+                return self.redirect(campaign.completed_url)
+            except ValueError as error:
+                log.error("campaign %s: completed_url can't be used: %s", campaign.slug, error)
         return self.simple(_DONE_PAGES[state])
 
     def simple(self, name: str) -> Page:
@@ -97,8 +105,13 @@ class Answer:
         return self.means.pages.simple(name, lang=self._lang, campaign=title)
 
     def redirect(self, url: str, *, lasting: float = 0.0) -> Page:
-        """Send the person on; to a session that lasts so many seconds, if it is one."""
-        headers = [(b"location", url.encode("ascii", "ignore")), *LAWS, (b"content-length", b"0")]
+        """Send the person on; to a session that lasts so many seconds, if it is one.
+
+        Raises ValueError for an address that no header can carry: with a letter less it would be
+        somebody else's.
+        """
+        location = header_value(url).encode("ascii")
+        headers = [(b"location", location), *LAWS, (b"content-length", b"0")]
         link, secure = self.reading.link, self.means.secure
         if lasting > 0 and self.campaign and self.campaign.destination.returns_here:
             # For the way back: linkgate's own page then knows the link, and its address doesn't.

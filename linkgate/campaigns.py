@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from linkgate import anonymous, proofs
 from linkgate.destinations import DEFAULT_KIND, Destination
+from linkgate.destinations.location import misleading
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
 from linkgate.proofs import Secrets
@@ -191,6 +192,8 @@ def _check(settings: CampaignSettings) -> None:
         Problem(f"destination.{found.field}".removesuffix("."), found.message)
         for found in settings.destination.problems()
     ]
+    if wrong := misleading(settings.completed_url):
+        problems.append(Problem("completed_url", wrong))
     if problems:
         raise Invalid(problems)
 

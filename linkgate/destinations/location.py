@@ -40,9 +40,30 @@ def read_target(value: object) -> str:
         raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
+def misleading(address: str | None) -> str | None:
+    """Say what is wrong with an optional address as a `Target`; None if nothing is.
+
+    For addresses that were kept before anybody asked: asked when people write one.
+    """
+    try:
+        if address is not None:
+            read_target(address)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def header_value(address: str) -> str:
+    """Return any address as a header can carry it, and as it is if one can; raises ValueError."""
+    return address if address.isascii() else ascii_address(address)
+
+
 def ascii_address(address: str) -> str:
     """Return an address as a Location header can carry it; raises ValueError if it can't be."""
     parts = urlsplit(address)
+    # For browsers a backslash ends the host, and what is before an "@" is no part of it.
+    if "\\" in parts.netloc or "@" in parts.netloc:
+        raise ValueError("names two hosts")
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port is not None else ""
     if not host.isascii():

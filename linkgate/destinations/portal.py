@@ -24,6 +24,7 @@ from linkgate.destinations.base import (
 from linkgate.destinations.checkout_items import Shaped
 from linkgate.destinations.checkout_rules import LOCALES
 from linkgate.destinations.fields import Configuration, Locale
+from linkgate.destinations.location import header_value, misleading
 from linkgate.destinations.portal_flows import FlowData
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, Problem
 from linkgate.validation import WebAddress
@@ -73,10 +74,12 @@ class PortalDestination(DestinationSettings):
         return value
 
     def problems(self) -> Iterable[Problem]:
-        """Yield what Stripe is certain to refuse."""
+        """Yield what Stripe is certain to refuse, and what would lead people elsewhere."""
         yield from portal_flows.problems(self.flow_data)
         if self.locale is not None and self.locale not in PORTAL_LOCALES:
             yield Problem("locale", f"must be one of {', '.join(sorted(PORTAL_LOCALES))}")
+        if wrong := misleading(self.login_url):
+            yield Problem("login_url", wrong)
 
 
 class Portal:
@@ -165,7 +168,10 @@ async def open_portal(
 
 def _unknown(wanted: PortalDestination, why: str) -> Instead:
     if wanted.login_url:
-        return Instead("no customer: login", url=wanted.login_url)
+        try:
+            return Instead("no customer: login", url=header_value(wanted.login_url))
+        except ValueError as error:
+            why = f"{why}; login_url can't be used: {error}"
     raise DestinationMisconfigured(why, settled=True, param="customer")
 
 

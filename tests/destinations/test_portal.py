@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from linkgate import campaigns
+from linkgate.campaigns import Campaign
 from linkgate.destinations import portal_flows
 from linkgate.errors import Invalid
 from tests.stack import SCANNER, SUSPECT, Stack
@@ -141,6 +142,24 @@ async def test_whoever_stripe_does_not_know_has_a_way_on(stack: Stack) -> None:
         link = stack.link(campaign="login", customer=customer)
         assert (await stack.get(stack.path(link))).location == login
     assert await stack.gateway.store.campaigns.trouble("login") is None
+
+
+async def test_the_login_page_is_on_that_very_host(stack: Stack) -> None:
+    await leading(stack, login_url="https://bücher.example/öffnen")
+    page = await stack.get(stack.path(stack.link(campaign="account")))
+    assert page.location == "https://xn--bcher-kva.example/%C3%B6ffnen"
+
+
+async def test_a_login_page_that_was_kept_and_can_not_be_one_is_said(stack: Stack) -> None:
+    campaign = await leading(stack, login_url="https://shop.example/")
+    kept = campaign.model_dump_json().replace("//shop.example", "//\u2024.\u2024")
+    older = Campaign.model_validate_json(kept).model_copy(update={"revision": 2})
+    await stack.gateway.store.campaigns.put(older, replaces=campaign)
+    page = await stack.get(stack.path(stack.link(campaign="account")))
+    assert (page.status, page.location) == (503, "")
+    trouble = await stack.gateway.store.campaigns.trouble("account")
+    assert trouble
+    assert "login_url" in trouble["message"]
 
 
 async def test_a_wrong_configuration_is_not_the_persons_fault(stack: Stack) -> None:

@@ -87,6 +87,7 @@ def test_a_location_is_ascii(address: str, becomes: str, comes_from: str) -> Non
         "https://u:p@x.example/",
         "https://shop@x.example/",
         "https://x.example:99999/",
+        "https://x.example\\.shop.example/",
         "https://-.-.example\u0000",
         "https://\u2024.\u2024/",
         "https://x.example/\r\nSet-Cookie: a",

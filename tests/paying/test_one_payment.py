@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from linkgate.campaigns import Campaign
 from linkgate.store import keys
 from tests.paying.kit import (
     SUBSCRIPTION,
@@ -110,6 +111,33 @@ async def test_people_who_have_paid_go_where_the_campaign_says(stack: Stack) -> 
     answer = await enter(stack, link)
     assert (answer.status, answer.location) == (303, COMPLETED)
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+BOOKS = "https://bücher.example/straße?für=dich#später"
+BOOKS_ASCII = "https://xn--bcher-kva.example/stra%C3%9Fe?f%C3%BCr=dich#sp%C3%A4ter"
+
+
+async def test_people_who_have_paid_go_to_that_very_host(stack: Stack) -> None:
+    await stack.campaign(completed_url=BOOKS)
+    link = stack.link()
+    await bought(stack, link)
+    answer = await enter(stack, link)
+    assert (answer.status, answer.location) == (303, BOOKS_ASCII)
+
+
+@pytest.mark.parametrize("kept", ["https://\u2024.\u2024/danke", "https://bücher.example:99999/"])
+async def test_an_address_that_was_kept_and_can_not_be_one_leaves_the_page(
+    stack: Stack, kept: str
+) -> None:
+    campaign = await stack.campaign(completed_url=COMPLETED)
+    stored = json.loads(campaign.model_dump_json())
+    older = Campaign.model_validate_json(json.dumps({**stored, "completed_url": kept}))
+    await stack.gateway.store.campaigns.put(
+        older.model_copy(update={"revision": 2}), replaces=campaign
+    )
+    link = stack.link()
+    await bought(stack, link)
+    assert await is_done(stack, link)
 
 
 async def test_an_asynchronous_payment_that_fails_opens_the_way_again(stack: Stack) -> None:

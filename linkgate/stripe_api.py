@@ -93,23 +93,21 @@ class StripeAPI(StripeCalls):
         deadline: Deadline,
         *,
         done_too: bool = False,
-    ) -> list[Session]:
-        """Return the open sessions of a link that were made since then (Unix s).
+    ) -> AsyncIterator[Session]:
+        """Go through the open sessions of a link that were made since then (Unix s).
 
         `done_too` adds those that are done. Stripe can't be asked for a link's sessions, but for a
-        customer's: without one, every such session of the account since then is looked at, as far
-        as the time goes.
+        customer's: without one, every such session of the account since then is looked at, newest
+        first, as far as the time goes.
         """
         params: dict[str, Any] = {"created": {"gte": since}}
         if customer:
             params["customer"] = customer
-        found: list[Session] = []
         # The open ones first: one that is paid meanwhile is then seen among those that are done.
         for status in ("open", "complete") if done_too else ("open",):
             async for data in self._listed({**params, "status": status}, deadline):
                 if (data.get("metadata") or {}).get("linkgate_link") == link:
-                    found.append(payments.read_session(data))
-        return found
+                    yield payments.read_session(data)
 
     async def _listed(
         self, params: Mapping[str, Any], deadline: Deadline

@@ -5,7 +5,7 @@ handed in, so that campaigns can be checked where there is neither.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -162,7 +162,7 @@ class InTurn(Protocol):
     ) -> list[Session]:
         """Return sessions of the link that may be open besides `known`, such as recovered ones.
 
-        Raises DestinationBusy or DestinationMisconfigured.
+        As many as can be found in a moment: nobody is kept out because Stripe can't tell.
         """
         ...
 
@@ -229,7 +229,7 @@ class Asked(Protocol):
         self, link: str, attempt: int, since: int, until: int, deadline: Deadline
     ) -> Session | None: ...
 
-    async def open_sessions(
+    def open_sessions(
         self,
         link: str,
         customer: str | None,
@@ -237,8 +237,8 @@ class Asked(Protocol):
         deadline: Deadline,
         *,
         done_too: bool = False,
-    ) -> list[Session]:
-        """Return the open sessions of a link that were made since then (Unix s)."""
+    ) -> AsyncIterator[Session]:
+        """Go through the open sessions of a link that were made since then (Unix s)."""
         ...
 
     async def expire_session(self, session: str, deadline: Deadline) -> Session: ...

@@ -10,7 +10,7 @@ import pytest
 
 from linkgate import campaigns
 from linkgate.campaigns import Campaign
-from linkgate.destinations import checkout_rules
+from linkgate.destinations import checkout, checkout_rules
 from linkgate.destinations.checkout_parameters import parameters
 from linkgate.errors import Invalid
 from linkgate.store.campaigns import _dump, _load
@@ -452,6 +452,36 @@ async def test_a_recovered_session_that_is_paid_counts_for_the_link(stack: Stack
     assert page.status == 200
     assert "already been paid" in page.text
     assert await stack.open_sessions() == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"mode": "hang", "times": None},
+        {"status": 503, "times": None},
+        {"status": 403, "times": None},
+        # What was found by then is closed all the same.
+        {"mode": "hang", "times": None, "skip": 1},
+    ],
+    ids=["silent", "failing", "refusing", "half way"],
+)
+async def test_who_cannot_be_told_of_recovered_sessions_is_let_in_all_the_same(
+    stack: Stack, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(checkout, "STRAYS_SECONDS", 0.3)
+    await stack.campaign(policy="direct", destination={"recovery": True})
+    link = stack.link()
+    await stack.get(stack.path(link))
+    [first] = await stack.open_sessions()
+    await stack.control("POST", f"sessions/{first['id']}/expire")
+    await _heard(stack, link)
+    await stack.control("POST", f"sessions/{first['id']}/recover")
+    await stack.fault(match="GET /v1/checkout/sessions", **fault)
+    answer = await stack.get(stack.path(link))
+    urls = [session["url"] for session in await stack.open_sessions()]
+    assert answer.location in urls
+    assert len(urls) == (1 if "skip" in fault else 2)
+    assert "recovered sessions" in caplog.text
 
 
 async def _heard(stack: Stack, link: Link) -> None:

@@ -519,7 +519,7 @@ class TestStripe:
             ("api_version", "latest", "2025-03-31.basil"),
             ("timeout_seconds", 0, "at least 0.1"),
             ("timeout_seconds", float("nan"), "finite"),
-            ("timeout_seconds", 11, "stripe.person_deadline_seconds, which is 10"),
+            ("timeout_seconds", 11, "stripe.person_deadline_seconds, which is 8"),
             ("person_deadline_seconds", float("inf"), "finite"),
             ("timeout_seconds", "soon", "a number"),
         ],

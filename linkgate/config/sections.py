@@ -180,7 +180,8 @@ class Stripe(Section):
         "brought; one process at a time does it.",
     )
     person_deadline_seconds: Annotated[Seconds, Field(ge=0.5, le=60)] = Field(
-        default=10,
+        # Nobody waits ten seconds for a page, and what is around Stripe takes its time, too.
+        default=8,
         description="How long a person waits in all, repeated tries included, before the page that "
         "says to try again.",
     )

@@ -9,7 +9,7 @@ import pytest
 
 from linkgate.store.connect import Connection
 from tests.bars.people import Person, address, come
-from tests.stack import PROXIED, Clock, Stack, running
+from tests.stack import PROXIED, Clock, Stack, configuration, running
 
 OUTAGE_SECONDS = 3.0
 PEOPLE = 45
@@ -24,6 +24,12 @@ async def hasty(valkey_url: str) -> AsyncIterator[Stack]:
     terms = {"timeout_seconds": 0.5, "person_deadline_seconds": 2.0}
     async with running(valkey_url, Clock(), more=PROXIED, **terms) as found:
         yield found
+
+
+def test_the_page_comes_within_ten_seconds_as_configured() -> None:
+    """Whatever Stripe does; two seconds are for everything else."""
+    settings = configuration(8080, "http://127.0.0.1:9", "redis://127.0.0.1:9")
+    assert settings.stripe.person_deadline_seconds <= 8
 
 
 @pytest.mark.parametrize(

@@ -124,12 +124,16 @@ class Town:
         pids = [pid for gateway in self.gateways for pid in gateway.pids()]
         if len(pids) < 3:
             return False
-        mains = {gateway.process.pid for gateway in self.gateways if gateway.process}
+        mains = [gateway.process.pid for gateway in self.gateways if gateway.process]
         store = self.store_pid()
-        pid = chance.choice([*pids, store] if is_alive(store) else pids)
+        kinds = {
+            "gateway": [pid for pid in pids if pid in mains],
+            "worker": [pid for pid in pids if pid not in mains],
+            "store": [store] if is_alive(store) else [],
+        }
+        kind = chance.choice([kind for kind, some in kinds.items() if some])
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            kind = "store" if pid == store else "gateway" if pid in mains else "worker"
+            os.kill(chance.choice(kinds[kind]), signal.SIGKILL)
             self.killed[kind] += 1
         return True
 

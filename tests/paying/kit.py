@@ -27,7 +27,9 @@ class Killed(BaseException):
 
 def metadata(link: Link | str, attempt: int = 1, campaign: str = "spring") -> dict[str, str]:
     """What linkgate puts on everything that it has made at Stripe."""
+    recipient = {} if isinstance(link, str) else {"linkgate_recipient": link.recipient}
     return {
+        **recipient,
         "linkgate_link": link if isinstance(link, str) else link.id,
         "linkgate_campaign": campaign,
         "linkgate_attempt": str(attempt),
@@ -81,6 +83,12 @@ async def post(stack: Stack, payload: str | Mapping[str, Any], signature: str = 
     text = payload if isinstance(payload, str) else json.dumps(payload)
     headers = {"Stripe-Signature": signature or signed(text, at=stack.clock())}
     return await stack.ask("POST", "/webhooks/stripe", headers, data=text)
+
+
+async def selling(stack: Stack) -> None:
+    """Let there be the campaign that `metadata` names."""
+    if await stack.gateway.store.campaigns.get("spring") is None:
+        await stack.campaign()
 
 
 async def hear(stack: Stack, *events: Mapping[str, Any]) -> None:

@@ -1,26 +1,30 @@
 """Whose an event is: by its metadata, by what is known of Stripe's ids, or by asking Stripe."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from linkgate.errors import StoreUnavailable
 from linkgate.tokens import Link
 from tests.paying.kit import (
     SUBSCRIPTION,
     act,
     bought,
     counts,
+    enter,
     event,
     fields,
     hear,
     metadata,
     post,
     row,
+    selling,
     session,
 )
-from tests.stack import Stack
+from tests.stack import SCANNER, Stack
 
 
 def charge(intent: str | None, **more: Any) -> dict[str, Any]:
@@ -76,6 +80,7 @@ async def known(stack: Stack) -> list[str]:
 
 
 async def test_a_session_names_its_link(stack: Stack) -> None:
+    await selling(stack)
     link = stack.link()
     await hear(stack, event("checkout.session.completed", session(metadata=metadata(link))))
     assert (await fields(stack, link))["done"] == "paid"
@@ -84,6 +89,7 @@ async def test_a_session_names_its_link(stack: Stack) -> None:
 @pytest.mark.parametrize("by", ["cs_test_1", "cs_test_2"])
 async def test_a_session_without_metadata_is_found_by_what_is_known(stack: Stack, by: str) -> None:
     """By itself, or by the session that it continues."""
+    await selling(stack)
     link = stack.link()
     begun = session(status="expired", payment_status="unpaid", metadata=metadata(link))
     await hear(stack, event("checkout.session.expired", begun))
@@ -101,6 +107,7 @@ async def test_a_session_without_metadata_is_found_by_what_is_known(stack: Stack
 async def test_an_invoice_belongs_to_its_subscription_s_link(
     stack: Stack, shape: Any, names: bool
 ) -> None:
+    await selling(stack)
     link = stack.link()
     bought_ = session(mode="subscription", subscription="sub_1", metadata=metadata(link))
     await hear(stack, event("checkout.session.completed", bought_))
@@ -111,6 +118,7 @@ async def test_an_invoice_belongs_to_its_subscription_s_link(
 
 
 async def test_a_subscription_without_metadata_is_found_by_its_session(stack: Stack) -> None:
+    await selling(stack)
     link = stack.link()
     bought_ = session(mode="subscription", subscription="sub_1", metadata=metadata(link))
     ended = {
@@ -130,6 +138,7 @@ async def test_a_subscription_without_metadata_is_found_by_its_session(stack: St
 
 
 async def test_a_refund_and_a_dispute_are_found_by_their_payment(stack: Stack) -> None:
+    await selling(stack)
     link = stack.link()
     paid = session(payment_intent="pi_1", metadata=metadata(link))
     dispute = {
@@ -244,6 +253,101 @@ async def test_what_is_nobody_s_leaves_nothing_behind(stack: Stack) -> None:
     assert await stack.gateway.inbox.depth() == 0
 
 
+async def test_another_linkgate_s_payments_are_nobody_s(stack: Stack) -> None:
+    """Staging and development may share a test account, and two brands a live one."""
+    await stack.campaign()
+    link = Link("autumn", "r-1", int(stack.clock()) + 86_400)
+    theirs = session(metadata=metadata(link, campaign="autumn"))
+    await hear(stack, event("checkout.session.completed", theirs))
+    assert await known(stack) == []
+    # What Stripe says when it is asked whose a refund is, counts no more than that.
+    intent = {"id": "pi_9", "object": "payment_intent", "metadata": theirs["metadata"]}
+    stack.sandbox.world.put(intent)
+    await hear(stack, event("charge.refunded", charge("pi_9")))
+    assert await known(stack) == []
+    # A link that this one knows is its own, whatever became of its campaign.
+    await stack.gateway.store.links.revoke(link.id, stack.clock(), link.expires_at, link=link)
+    await hear(stack, event("checkout.session.completed", theirs))
+    assert (await fields(stack, link))["done"] == "paid"
+
+
+async def test_while_the_campaigns_can_t_be_read_an_event_waits(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await selling(stack)
+    await stack.gateway.reader.stop()
+    link = stack.link()
+    await post(stack, event("checkout.session.completed", session(metadata=metadata(link))))
+
+    async def away(*_: Any) -> Any:
+        raise StoreUnavailable("just now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.gateway.store.campaigns, "get", away)
+        [item] = await stack.gateway.inbox.take(1, lease_ms=1)
+        with pytest.raises(StoreUnavailable):
+            await stack.gateway.reader._handle(item)
+    await asyncio.sleep(0.005)
+    await stack.gateway.reader.work()
+    assert (await fields(stack, link))["done"] == "paid"
+
+
+@pytest.mark.parametrize("then", ["visit", "machine"])
+async def test_a_link_first_heard_of_by_a_webhook_learns_whose_it_is(
+    stack: Stack, then: str
+) -> None:
+    await stack.campaign(max_payments="unlimited")
+    link = stack.link(customer="cus_7")
+    await hear(stack, event("checkout.session.completed", session(metadata=metadata(link))))
+    said = await fields(stack, link)
+    assert (said["campaign"], said["recipient"]) == ("spring", link.recipient)
+    if then == "visit":
+        await enter(stack, link)
+    else:
+        await stack.get(stack.path(link), SCANNER)
+    said = (await stack.row(link)).fields
+    # Tokens are good until the full hour.
+    assert int(said["expires_at"]) == -(-link.expires_at // 3600) * 3600
+    assert (said["recipient"], said["customer"]) == (link.recipient, "cus_7")
+
+
+async def test_whom_a_link_is_not_for_is_not_kept(stack: Stack) -> None:
+    await selling(stack)
+    link = stack.link()
+    named = {**metadata(link), "linkgate_recipient": "somebody-else"}
+    await hear(stack, event("checkout.session.completed", session(metadata=named)))
+    assert "recipient" not in await fields(stack, link)
+
+
+@pytest.mark.parametrize("account", [None, "acct_7"])
+async def test_a_connected_account_s_refund_is_asked_about_in_that_account(
+    stack: Stack, account: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await selling(stack)
+    link = stack.link()
+    # As the invoice's of a subscription does, the payment itself names no link.
+    named = {"id": "in_9", "object": "invoice", **new_shape("sub_9", metadata(link))}
+    payment = {
+        "id": "inpay_9",
+        "object": "invoice_payment",
+        "invoice": invoice(**named),
+        "payment": {"type": "payment_intent", "payment_intent": "pi_9"},
+        "status": "paid",
+    }
+    asked: list[str | None] = []
+
+    async def dated(_: str, path: str, __: Any, deadline: Any, of: str | None) -> Any:
+        asked.append(of)
+        listed = path == "/v1/invoice_payments"
+        return ({"data": [payment]} if listed else {"object": "payment_intent", "id": "pi_9"}), 1
+
+    monkeypatch.setattr(type(stack.gateway.stripe), "_dated", dated)
+    await hear(stack, event("charge.refunded", charge("pi_9"), account=account))
+    assert asked == [account, account]
+    ledger = (await row(stack, link)).ledger
+    assert {one.account for one in ledger.others.values()} == {account}
+
+
 async def test_the_other_mode_s_events_are_nobody_s(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,6 +360,7 @@ async def test_the_other_mode_s_events_are_nobody_s(
 
 
 async def test_the_account_of_a_connect_event_is_kept(stack: Stack) -> None:
+    await selling(stack)
     link = stack.link()
     paid = session(metadata=metadata(link), payment_intent="pi_1")
     await hear(stack, event("checkout.session.completed", paid, account="acct_1"))

@@ -31,6 +31,7 @@ from tests.paying.kit import (
     metadata,
     post,
     row,
+    selling,
     session,
     signed,
 )
@@ -43,6 +44,7 @@ def paid(link: Link, **more: Any) -> dict[str, Any]:
 
 async def test_an_event_is_kept_before_the_answer(stack: Stack) -> None:
     """The process that took it in dies; whoever is next works on it."""
+    await selling(stack)
     await stack.gateway.reader.stop()
     link = stack.link()
     answer = await post(stack, paid(link))
@@ -59,6 +61,7 @@ async def test_what_can_t_be_read_later_holds_up_nothing(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Kept by a version that read it otherwise, or broken on a disk."""
+    await selling(stack)
     await stack.gateway.reader.stop()
     await stack.gateway.inbox.put_all({"evt_broken": "{", "evt_odd": '{"type": "invoice.paid"}'})
     link = stack.link()
@@ -85,6 +88,7 @@ async def test_a_death_at_any_step_of_an_event_loses_and_doubles_nothing(
     heard: Heard, owner: Any, name: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack, link = heard.stack, heard.stack.link()
+    await selling(stack)
     await stack.gateway.reader.stop()
     work, died = getattr(owner, name), []
 
@@ -266,6 +270,7 @@ async def test_messages_whose_couriers_could_not_be_woken_are_delivered_all_the_
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack, link = heard.stack, heard.stack.link()
+    await selling(stack)
     alerts = 0
     alert = stack.gateway.outbox._store.alert
 

@@ -11,7 +11,6 @@ from linkgate.errors import DestinationBusy, LinkgateError
 from linkgate.gateway import Gateway
 from linkgate.payments import EVENTS
 from linkgate.reconciling import FIRST_SECONDS, GRACE_SECONDS, LONGEST_SECONDS, OVERLAP_SECONDS
-from linkgate.store import keys
 from linkgate.tokens import Link
 from tests.paying.kit import (
     act,
@@ -258,37 +257,41 @@ async def test_whose_refund_it_is_that_can_t_be_found_out_now_is_later(
     assert [payment.refunded for payment in (await row(stack, link)).ledger.payments] == [4900]
 
 
-async def test_one_process_does_it_for_all(stack: Stack) -> None:
+async def test_one_process_does_it_for_all(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """And another goes on when that one is gone."""
     async with asyncio.timeout(10):
         while not asked(stack):
             await asyncio.sleep(0.01)
     await stack.gateway.reconciler.stop()
     others = [await Gateway.open(stack.settings, stack.clock, background=False) for _ in range(3)]
-    begun = asked(stack)
+    turns: list[Gateway] = []
+
+    def noted(gateway: Gateway) -> Any:
+        events = gateway.reconciler.events
+
+        async def note(*args: Any, **more: Any) -> Any:
+            turns.append(gateway)
+            return await events(*args, **more)
+
+        return note
+
     try:
         for other in others:
-            other.reconciler.start(0.05)
-        owners = set()
+            monkeypatch.setattr(other.reconciler, "events", noted(other))
+            other.reconciler.start(0.02)
         async with asyncio.timeout(10):
-            while asked(stack) < begun + 4:
-                await asyncio.sleep(0.02)
-                owners.add(await _owner(stack))
-        assert len(owners - {None}) == 1
-        # Whoever stops gives it back; whoever dies loses it in time.
-        [holder] = [o for o in others if o.reconciler._lease._owner in owners]
+            while len(turns) < 5:
+                await asyncio.sleep(0.01)
+        assert len({id(gateway) for gateway in turns}) == 1
+        # Whoever stops gives it back.
+        holder = turns[0]
         await holder.reconciler.stop()
         async with asyncio.timeout(10):
-            while await _owner(stack) in (None, *owners):
+            while turns[-1] is holder:
                 await asyncio.sleep(0.01)
     finally:
         for other in others:
             await other.close()
-
-
-async def _owner(stack: Stack) -> str | None:
-    client: Any = stack.gateway.store.connection.client
-    return await client.get(keys.lease("reconcile"))  # type: ignore[no-any-return]
 
 
 async def test_a_failure_ends_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,24 @@ async def test_a_revoked_link_s_session_is_closed_in_silence(heard: Heard) -> No
     assert await heard.types(link) == ["link.visited", "session.minted"]
 
 
+async def test_a_visit_is_told_with_what_the_gate_did(heard: Heard) -> None:
+    stack = heard.stack
+    await stack.campaign(policy="direct")
+    paid, revoked = stack.link('"decision":"mint"'), stack.link()
+    await bought(stack, paid)
+    await enter(stack, paid)
+    decisions = [told["decision"] for told in data(await heard.told(paid), "link.visited")]
+    assert decisions == ["mint", "already done"]
+    await enter(stack, revoked)
+    await stack.gateway.desk.revoke(revoked.id, stack.clock())
+    await enter(stack, revoked)
+    decisions = [told["decision"] for told in data(await heard.told(revoked), "link.visited")]
+    assert decisions == ["mint", "refuse"]
+    assert {told["link"]["recipient"] for told in data(await heard.told(paid), "link.visited")} == {
+        paid.recipient
+    }
+
+
 async def test_money_that_goes_back_takes_access_with_it(heard: Heard) -> None:
     stack = heard.stack
     await stack.campaign()
@@ -188,6 +206,7 @@ async def test_a_subscription_s_life(heard: Heard) -> None:
 async def test_the_same_change_has_the_same_id(heard: Heard) -> None:
     """A receiver that failed gets the very same message again, and so does a second outbox."""
     stack = heard.stack
+    await stack.campaign()
     link = stack.link()
     failed: list[str] = []
 

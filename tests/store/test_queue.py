@@ -98,10 +98,13 @@ async def test_whoever_dies_leaves_it_to_another(queue: Queue, connection: Conne
     assert (again.id, again.body) == ("a", "body")
 
 
-async def test_put_again_while_it_is_worked_on_it_comes_back_at_once(queue: Queue) -> None:
+@pytest.mark.parametrize("delay", [0, LONG])
+async def test_put_again_while_it_is_worked_on_it_comes_back_at_once(
+    queue: Queue, delay: int
+) -> None:
     await queue.put("a", "old")
     item = await one(queue)
-    await queue.put("a", "new", delay_ms=LONG)
+    await queue.put("a", "new", delay_ms=delay)
     assert await ids(queue) == []
     assert not await queue.done(item)
     assert (await one(queue)).body == "new"

@@ -112,7 +112,11 @@ if ARGV[4] ~= '' then
     if not newest or not string.find(newest, ARGV[2], 1, true) then
         redis.call('LPUSH', KEYS[2], decision .. '\\t' .. outcome .. '\\t' .. ARGV[4])
         redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[5]) - 1)
-        for index = 5, #KEYS do append(KEYS[index], ARGV[12 + index], ARGV[1]) end
+        local before, after = '"decision":"' .. ARGV[3] .. '"', '"decision":"' .. decision .. '"'
+        for index = 5, #KEYS do
+            -- Made before it was known what stands; a quote inside a text of the line is escaped.
+            append(KEYS[index], (string.gsub(ARGV[12 + index], before, after, 1)), ARGV[1])
+        end
     end
     keep(KEYS[2], ARGV[1])
 end

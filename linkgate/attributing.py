@@ -10,7 +10,7 @@ from typing import Protocol
 
 from linkgate.destinations.base import Deadline, SpentKey
 from linkgate.errors import DestinationBusy
-from linkgate.payments import Event, Known
+from linkgate.payments import Event, Known, Named
 
 #: How long Stripe is asked whose an event is.
 ASKING_SECONDS = 8.0
@@ -20,7 +20,7 @@ class Owner(Protocol):
     """Whose a payment is, and what told it."""
 
     @property
-    def link(self) -> str | None: ...
+    def named(self) -> Named | None: ...
     @property
     def known(self) -> tuple[Known, ...]: ...
 
@@ -28,13 +28,17 @@ class Owner(Protocol):
 class Knows(Protocol):
     """Stripe; see `linkgate.stripe_api`."""
 
-    async def owner_of(self, payment_intent: str, deadline: Deadline) -> Owner: ...
+    async def owner_of(
+        self, payment_intent: str, deadline: Deadline, account: str | None = None
+    ) -> Owner: ...
 
 
 class Books(Protocol):
     """What was heard of before; see `linkgate.bookkeeping`."""
 
     async def find(self, event: Event) -> str | None: ...
+
+    async def ours(self, link_id: str, campaign: str) -> bool: ...
 
     async def hear_known(self, link_id: str, known: Iterable[Known]) -> object: ...
 
@@ -52,17 +56,24 @@ class Attribution:
         What Stripe tells of it is taken in, unless it is not to `keep` it. Raises DestinationBusy,
         DestinationMisconfigured, StoreUnavailable.
         """
-        link = event.link or await self.books.find(event)
+        if event.link and event.campaign:
+            # Another linkgate (staging, another brand) may use the same account.
+            return event.link if await self.books.ours(event.link, event.campaign) else None
+        link = await self.books.find(event)
         if link or not event.type.startswith("charge."):
             return link
         intent = next((ref for ref in event.refs if ref.startswith("pi_")), None)
         if intent is None:
             return None
         try:
-            owner = await self.stripe.owner_of(intent, Deadline.after(ASKING_SECONDS))
+            deadline = Deadline.after(ASKING_SECONDS)
+            owner = await self.stripe.owner_of(intent, deadline, event.account)
         except SpentKey as error:
             raise DestinationBusy(str(error)) from error
+        named = owner.named
+        if named is None or not await self.books.ours(named.link, named.campaign):
+            return None
         # A subscription's refund names no invoice: only this says which one it was for.
-        if owner.link and owner.known and keep:
-            await self.books.hear_known(owner.link, owner.known)
-        return owner.link
+        if owner.known and keep:
+            await self.books.hear_known(named.link, owner.known)
+        return named.link

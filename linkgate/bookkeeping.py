@@ -54,6 +54,14 @@ class Bookkeeper:
         """Return the id of the link that an event without metadata is about, if that is known."""
         return await self.store.ledgers.find(event.refs)
 
+    async def ours(self, link_id: str, campaign: str) -> bool:
+        """Say whether a link that Stripe's metadata names is this linkgate's.
+
+        Its campaign is in the store, or the link itself is.
+        """
+        known = await self.store.campaigns.get(campaign)
+        return known is not None or await self.store.ledgers.has(link_id)
+
     async def knows(self, link_id: str, event: str) -> bool:
         """Say whether an event with this id was taken in."""
         return await self.store.ledgers.knows(link_id, event)
@@ -63,7 +71,8 @@ class Bookkeeper:
 
         Raises StoreUnavailable: then it has to be taken in again.
         """
-        heard = await self._hear(link_id, event.known, event=event.id, campaign=event.campaign)
+        named = {"campaign": event.campaign or "", "recipient": event.recipient or ""}
+        heard = await self._hear(link_id, event.known, event=event.id, fields=named)
         if heard.again and not heard.todo:
             return False
         await self._follow_up(link_id, heard)
@@ -97,7 +106,12 @@ class Bookkeeper:
             await self._follow_up(link_id, heard)
 
     async def _hear(
-        self, link_id: str, known: Iterable[Known], *, event: str = "", campaign: str | None = None
+        self,
+        link_id: str,
+        known: Iterable[Known],
+        *,
+        event: str = "",
+        fields: Mapping[str, str] | None = None,
     ) -> Heard:
         def write(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Written:
             messages = self.teller.messages(link_id, before, after, fields, self.clock())
@@ -111,7 +125,7 @@ class Bookkeeper:
             write,
             event=event,
             keep_until=self.store.links.keep_longest(self.clock()),
-            fields={"campaign": campaign or ""},
+            fields=fields,
         )
 
     async def _follow_up(self, link_id: str, heard: Heard) -> None:

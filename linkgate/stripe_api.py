@@ -13,7 +13,7 @@ import stripe
 from linkgate import payments
 from linkgate.destinations.base import Deadline, Gone, NotNow
 from linkgate.errors import DestinationMisconfigured
-from linkgate.payments import Known, Session, link_of
+from linkgate.payments import Known, Named, Session, named_in
 from linkgate.stripe_calls import API_VERSION, StripeCalls
 
 __all__ = ["API_VERSION", "Owner", "StripeAPI"]
@@ -30,9 +30,9 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a payment is: its link's id, None if it is none of linkgate's; and what told it."""
+    """Whose a payment is: the link, None if it is none of linkgate's; and what told it."""
 
-    link: str | None
+    named: Named | None
     known: tuple[Known, ...] = ()
 
 
@@ -141,24 +141,27 @@ class StripeAPI(StripeCalls):
         data, at = await self._dated(f"/v1/{kind}/{object_id}", params, deadline, account)
         return payments.read_object(data, at, account=account)
 
-    async def owner_of(self, payment_intent: str, deadline: Deadline) -> Owner:
-        """Return whose a payment is.
+    async def owner_of(
+        self, payment_intent: str, deadline: Deadline, account: str | None = None
+    ) -> Owner:
+        """Return whose a payment is; `account` is the connected account that it was made in.
 
         A subscription's payments say it by their invoice alone, which says in turn what it is paid
         by only here: https://docs.stripe.com/api/invoice-payment
         """
         try:
-            data, _ = await self._dated(f"/v1/payment_intents/{payment_intent}", {}, deadline, None)
-            if link := link_of(data):
-                return Owner(link)
+            path = f"/v1/payment_intents/{payment_intent}"
+            data, _ = await self._dated(path, {}, deadline, account)
+            if named := named_in(data):
+                return Owner(named)
             paid = {"type": "payment_intent", "payment_intent": payment_intent}
             params = {"payment": paid, "limit": 1, "expand": ["data.invoice"]}
-            listed, at = await self._dated("/v1/invoice_payments", params, deadline, None)
+            listed, at = await self._dated("/v1/invoice_payments", params, deadline, account)
         except Gone:
             return Owner(None)
         for one in listed["data"]:
-            if isinstance(one.get("invoice"), Mapping) and (link := link_of(one["invoice"])):
-                return Owner(link, payments.read_object(one, at))
+            if isinstance(one.get("invoice"), Mapping) and (named := named_in(one["invoice"])):
+                return Owner(named, payments.read_object(one, at, account=account))
         return Owner(None)
 
     async def events(

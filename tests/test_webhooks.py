@@ -52,6 +52,7 @@ async def send(stack: Stack, payload: str | bytes, signature: str) -> Answer:
 
 
 async def test_a_signed_event_is_taken_in(stack: Stack) -> None:
+    await stack.campaign()
     link = stack.link()
     payload = json.dumps(completed(link.id))
     answer = await send(stack, payload, signed(payload))
@@ -61,6 +62,7 @@ async def test_a_signed_event_is_taken_in(stack: Stack) -> None:
 
 
 async def test_fifty_copies_at_once_count_once(stack: Stack) -> None:
+    await stack.campaign()
     link = stack.link()
     payload = json.dumps(completed(link.id))
     answers = await asyncio.gather(*(send(stack, payload, signed(payload)) for _ in range(50)))

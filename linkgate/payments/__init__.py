@@ -7,7 +7,7 @@ explains the rules.
 """
 
 from linkgate.payments.changes import Change, changes
-from linkgate.payments.events import EVENTS, Event, link_of, read_event
+from linkgate.payments.events import EVENTS, Event, Named, named_in, read_event
 from linkgate.payments.ledger import Known, Ledger, hear, refs_of
 from linkgate.payments.objects import (
     Dispute,
@@ -48,6 +48,7 @@ __all__ = [
     "Known",
     "Ledger",
     "LinkState",
+    "Named",
     "Other",
     "Payment",
     "PaymentState",
@@ -63,9 +64,9 @@ __all__ = [
     "dump_other",
     "has_access",
     "hear",
-    "link_of",
     "link_state",
     "load_other",
+    "named_in",
     "payments_made",
     "read_event",
     "read_object",

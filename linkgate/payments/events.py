@@ -9,7 +9,7 @@ from linkgate.payments.reading import read_known
 from linkgate.payments.sessions import Session
 from linkgate.payments.source import Source
 from linkgate.payments.values import Object, flag, listed, mapping, text, text_or_none, whole
-from linkgate.tokens import LINK_ID, SLUG
+from linkgate.tokens import LINK_ID, SLUG, link_id
 
 _OBJECTS = {
     "checkout.session.completed": "checkout.session",
@@ -35,6 +35,15 @@ EVENTS = tuple(_OBJECTS)
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """The link that something at Stripe names in its metadata."""
+
+    link: str
+    campaign: str
+    recipient: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One of Stripe's events, of whatever link or of none.
 
@@ -53,6 +62,8 @@ class Event:
     link: str | None
     campaign: str | None
     refs: tuple[str, ...]
+    #: Whose link it is, where the metadata names them.
+    recipient: str | None = None
 
     @property
     def session(self) -> Session | None:
@@ -78,7 +89,7 @@ def read_event(data: Any) -> Event | None:
     if about["object"] != _OBJECTS[kind]:
         raise ValueError(f"{kind} is not about a {_OBJECTS[kind]}")
     created, account = whole(data["created"]), text_or_none(data.get("account"))
-    link, campaign = _attributed(about)
+    named = named_in(about)
     known = read_known(
         about, Source(created, account, kind, mapping(body.get("previous_attributes")))
     )
@@ -89,28 +100,28 @@ def read_event(data: Any) -> Event | None:
         livemode=flag(data.get("livemode")),
         account=account,
         known=known,
-        link=link,
-        campaign=campaign,
+        link=named.link if named else None,
+        campaign=named.campaign if named else None,
         refs=tuple(dict.fromkeys((text(about["id"]), *refs_of(known)))),
+        recipient=named.recipient if named else None,
     )
 
 
-def link_of(data: Any) -> str | None:
-    """Return the id of the link that an object of Stripe's names in its metadata, if it does.
+def named_in(data: Any) -> Named | None:
+    """Return the link that an object of Stripe's names in its metadata, if it does.
 
     Raises as `read_event`.
     """
-    return _attributed(mapping(data))[0]
-
-
-def _attributed(about: Object) -> tuple[str | None, str | None]:
-    for metadata in _metadata(about):
+    for metadata in _metadata(mapping(data)):
         link, campaign = metadata.get("linkgate_link"), metadata.get("linkgate_campaign")
         if link and campaign:
             if not (LINK_ID.fullmatch(text(link)) and SLUG.fullmatch(text(campaign))):
                 raise ValueError("the metadata names no link of linkgate's")
-            return link, campaign
-    return None, None
+            recipient = metadata.get("linkgate_recipient")
+            # A link follows from both: whoever else is written there is not the one it is for.
+            its_own = bool(recipient) and link_id(campaign, text(recipient)) == link
+            return Named(link, campaign, recipient if its_own else None)
+    return None
 
 
 def _metadata(about: Object) -> Iterator[Object]:

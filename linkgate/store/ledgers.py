@@ -145,6 +145,11 @@ class Ledgers:
         async with self._connection.guard() as client:
             await client.set(keys.RECONCILED, at)
 
+    async def has(self, name: str) -> bool:
+        """Say whether anything is known of the link with this id."""
+        async with self._connection.guard() as client:
+            return bool(await client.exists(keys.link(name)))
+
     async def knows(self, name: str, event: str) -> bool:
         """Say whether an event (its id) was taken in for the link with this id."""
         async with self._connection.guard() as client:

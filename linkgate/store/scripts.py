@@ -37,7 +37,7 @@ ENTER = Script(
     + APPEND
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
-    'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'campaign', 'spent_at',
+    'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'expires_at', 'spent_at',
     'current_revision', 'done_count', 'open', 'payer', 'recovery_until')
 local revoked, done = known[1], known[2]
 local limit = tonumber(ARGV[15])
@@ -103,6 +103,7 @@ elseif ARGV[6] ~= '' then
     end
 end
 
+-- A webhook that came first tells of a link's campaign and recipient at most.
 if not known[11] then
     redis.call('HSET', KEYS[1], 'campaign', ARGV[10], 'recipient', ARGV[11], 'expires_at', ARGV[12],
         'customer', ARGV[13])
@@ -274,7 +275,7 @@ RECORD = Script(
 local kept = tonumber(ARGV[1])
 for index, row in ipairs(cjson.decode(ARGV[2])) do
     local link, visits, till = KEYS[2 * index - 1], KEYS[2 * index], string.format('%d', row[1])
-    if redis.call('HEXISTS', link, 'campaign') == 0 then
+    if redis.call('HEXISTS', link, 'expires_at') == 0 then
         redis.call('HSET', link, 'campaign', row[2], 'recipient', row[3],
             'expires_at', string.format('%d', row[4]), 'customer', row[5])
     end

@@ -336,10 +336,12 @@ async def test_a_connected_account_s_refund_is_asked_about_in_that_account(
     }
     asked: list[str | None] = []
 
-    async def dated(_: str, path: str, __: Any, deadline: Any, of: str | None) -> Any:
+    async def dated(_: Any, path: str, __: Any, deadline: Any, of: str | None) -> Any:
         asked.append(of)
         listed = path == "/v1/invoice_payments"
         return ({"data": [payment]} if listed else {"object": "payment_intent", "id": "pi_9"}), 1
+
+    await stack.gateway.reconciler.stop()
 
     monkeypatch.setattr(type(stack.gateway.stripe), "_dated", dated)
     await hear(stack, event("charge.refunded", charge("pi_9"), account=account))

@@ -66,12 +66,6 @@ def way_of(link: Link) -> Way | None:
     return Way(link.campaign, None if price == _NO_PRICE else price) if price and nonce else None
 
 
-def price_of(recipient: str) -> str | None:
-    """Return the price that a recipient names: that of an unsigned way's link, if it has one."""
-    way = way_of(Link("", recipient, 0))
-    return way.price if way else None
-
-
 def shelf(link: Link) -> Link:
     """Return the link under which a visit to `link` is kept that mints nothing.
 

@@ -1,7 +1,7 @@
 """Issuing links, looking them up and revoking them.
 
 Issuing signs a token and stores nothing, so it costs the same for one link and for a million. Only
-private attributes (an address to prefill, metadata for Stripe) are kept, because they have no place
+private attributes (an e-mail address, metadata for Stripe) are kept, because they have no place
 in a token that anyone can read; they go when the link goes.
 """
 
@@ -105,8 +105,8 @@ class NewLink(Model):
     )
     email: Annotated[str, AfterValidator(_email)] | None = Field(
         default=None,
-        description="The address to fill in at Stripe; kept by linkgate until the "
-        "link is gone, and never part of the link",
+        description="The address to fill in at Stripe, to send reminders to, and to tell a callback "
+        "service; kept by linkgate until the link is gone, and never part of the link",
     )
     expires_at: Instant | None = Field(
         default=None,

@@ -51,10 +51,6 @@ class References:
         """Return where a checkout leads when it is done, below the gateway's own address."""
         return RETURN_PATH + self.issue_return(link_id)
 
-    def cancelled_path(self, link_id: str) -> str:
-        """Return where a checkout leads when it is left."""
-        return self.return_path(link_id) + CANCELLED
-
     def unsubscribe_path(self, link_id: str) -> str:
         """Return where a reminder's recipient stops reminders."""
         return UNSUBSCRIBE_PATH + self.issue_unsubscribe(link_id)

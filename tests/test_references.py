@@ -59,7 +59,6 @@ def test_a_reference_opens_no_link(references: References) -> None:
 def test_it_holds_neither_recipient_nor_anything_to_escape(references: References) -> None:
     for path in (
         references.return_path(LINK),
-        references.cancelled_path(LINK),
         references.unsubscribe_path(LINK),
     ):
         assert re.fullmatch(r"[A-Za-z0-9._/-]{1,120}", path)

@@ -18,6 +18,7 @@ def facts(campaign: "Campaign") -> dict[str, object]:
         **_ways_back(campaign),
         "payments": _payments(campaign),
         "paid links": campaign.completed_url,
+        "recovery": "by Stripe" if getattr(campaign.destination, "recovery", False) else None,
         "reminder": _reminder(campaign),
         "sent": campaign.sent_at,
         "scan window": _minutes(campaign.scan_minutes),

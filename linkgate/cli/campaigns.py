@@ -73,6 +73,22 @@ SessionMinutes = Annotated[
     int | None, typer.Option(metavar="MINUTES", help="How long a checkout stays open: 30 to 1430.")
 ]
 LinkDays = Annotated[int | None, typer.Option(metavar="DAYS", help="How long its links live.")]
+MaxPayments = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="How often one link can be paid: once, unless you say so; or unlimited."
+    ),
+]
+CompletedUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where people go who open a link that is paid.")
+]
+Recovery = Annotated[
+    bool | None,
+    typer.Option(
+        "--recovery/--no-recovery",
+        help="Whether Stripe makes a recovery link when a checkout expires.",
+    ),
+]
 File = Annotated[
     str | None,
     typer.Option(
@@ -101,6 +117,9 @@ def create(
     public: Public = None,
     session_minutes: SessionMinutes = None,
     link_days: LinkDays = None,
+    max_payments: MaxPayments = None,
+    completed_url: CompletedUrl = None,
+    recovery: Recovery = None,
     file: File = None,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +133,7 @@ def create(
 
     draft = Draft(
         name, price, mode, success_url, cancel_url, url, callback, portal, policy, sent_at,
-        scan_minutes, public, session_minutes, link_days,
+        scan_minutes, public, session_minutes, link_days, max_payments, completed_url, recovery,
     )  # fmt: skip
     data = read_draft(file, draft, whole=True)
     if slug is not None:
@@ -195,6 +214,9 @@ def change(
     public: Public = None,
     session_minutes: SessionMinutes = None,
     link_days: LinkDays = None,
+    max_payments: MaxPayments = None,
+    completed_url: CompletedUrl = None,
+    recovery: Recovery = None,
     file: File = None,
     as_json: Json = False,
 ) -> None:
@@ -204,7 +226,7 @@ def change(
 
     draft = Draft(
         name, price, mode, success_url, cancel_url, url, callback, portal, policy, sent_at,
-        scan_minutes, public, session_minutes, link_days,
+        scan_minutes, public, session_minutes, link_days, max_payments, completed_url, recovery,
     )  # fmt: skip
     patch = read_draft(file, draft, whole=False)
 

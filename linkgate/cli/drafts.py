@@ -19,10 +19,13 @@ _OPTIONS = {
     "scan_minutes": "--scan-minutes",
     "session_minutes": "--session-minutes",
     "link_days": "--link-days",
+    "max_payments": "--max-payments",
+    "completed_url": "--completed-url",
     "destination.mode": "--mode",
     "destination.line_items": "--price",
     "destination.success_url": "--success-url",
     "destination.cancel_url": "--cancel-url",
+    "destination.recovery": "--recovery",
 }
 
 
@@ -44,6 +47,9 @@ class Draft:
     public: bool | None
     session_minutes: int | None
     link_days: int | None
+    max_payments: str | None
+    completed_url: str | None
+    recovery: bool | None
 
 
 def read_draft(file: str | None, draft: Draft, *, whole: bool) -> dict[str, Any]:
@@ -86,6 +92,7 @@ def _fields(draft: Draft) -> dict[str, Any]:
         "line_items": None if draft.price is None else [_item(text) for text in draft.price],
         "success_url": draft.success_url,
         "cancel_url": draft.cancel_url,
+        "recovery": draft.recovery,
     }
     fields = {
         "name": draft.name,
@@ -95,6 +102,8 @@ def _fields(draft: Draft) -> dict[str, Any]:
         "public": draft.public,
         "session_minutes": draft.session_minutes,
         "link_days": draft.link_days,
+        "max_payments": _number(draft.max_payments),
+        "completed_url": draft.completed_url,
         "destination": {key: value for key, value in destination.items() if value is not None}
         or None,
     }
@@ -118,6 +127,11 @@ def _kind(draft: Draft) -> dict[str, Any]:
         message = "name more than one place to lead to; give one of them"
         raise Invalid([Problem(" and ".join(given), message)])
     return next(iter(given.values()), {})
+
+
+def _number(text: str | None) -> int | str | None:
+    """Return a number where it is one; the campaign knows what else may stand there."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
 
 
 def _item(text: str) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def create(
         str | None, typer.Option(metavar="CUS", help="The person's customer id at Stripe.")
     ] = None,
     email: Annotated[
-        str | None, typer.Option(help="To fill in at Stripe; kept, and never part of the link.")
+        str | None,
+        typer.Option(help="To fill in at Stripe, and for reminders; kept, never part of the link."),
     ] = None,
     metadata: Annotated[
         list[str] | None,
@@ -145,9 +146,10 @@ def _print(picture: "Picture", as_json: bool) -> None:
     for session in picture.sessions:
         printing.line()
         printing.line(f"session {session.id}")
+        until = f", open until {printing.when(session.expires_at)}"
         printing.line(
-            f"  {session.state}{_amount(session)}, made {printing.when(session.created_at)}, "
-            f"open until {printing.when(session.expires_at)}"
+            f"  {session.state}{_amount(session)}, made {printing.when(session.created_at)}"
+            f"{until if session.state == 'open' else ''}"
         )
     for visit in picture.visits:
         printing.line()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from linkgate import anonymous
 from linkgate.destinations.checkout_rules import automatic_tax, collects_tax_ids
+from linkgate.references import CANCELLED
 from linkgate.tokens import Link
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def parameters(
         **wanted.params,
         "mode": wanted.mode,
         "success_url": wanted.success_url or back,
-        "cancel_url": wanted.cancel_url or f"{back}/cancelled",
+        "cancel_url": wanted.cancel_url or back + CANCELLED,
         "client_reference_id": link.id,
         "expires_at": math.ceil(attempt_at) + campaign.session_minutes * 60 + CLOCK_MARGIN_SECONDS,
         "metadata": _metadata(own, of_link, wanted.params.get("metadata")),

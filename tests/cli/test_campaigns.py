@@ -23,6 +23,7 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
         *("campaigns", "create", *SPRING, "--price", "price_2:3", "--policy", "confirm"),
         *("--sent-at", "2026-05-01T08:00:00Z", "--public", "--cancel-url", "https://example.com/"),
         *("--session-minutes", "60", "--link-days", "30", "--scan-minutes", "25"),
+        *("--max-payments", "3", "--completed-url", "https://example.com/account", "--recovery"),
     )
     assert (result.exit_code, result.stdout) == (0, "Campaign spring was created.\n")
     campaign = shown(linkgate)
@@ -32,6 +33,7 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
         "success_url": "https://shop.example.com/thanks",
         "cancel_url": "https://example.com/",
         "params": {},
+        "recovery": True,
     }
     assert {field: campaign["destination"][field] for field in goal} == goal
     items = [(item["price"], item["quantity"]) for item in campaign["destination"]["line_items"]]
@@ -44,6 +46,8 @@ def test_one_is_created_from_options(linkgate: Invoke) -> None:
         "session_minutes": 60,
         "scan_minutes": 25,
         "link_days": 30,
+        "max_payments": 3,
+        "completed_url": "https://example.com/account",
         "status": "active",
         "trouble": None,
         "counts": {},
@@ -78,6 +82,19 @@ def test_an_option_of_another_kind_changes_where_it_leads(linkgate: Invoke) -> N
     both = linkgate("campaigns", "change", "spring", "--portal", "--price", "price_2")
     assert both.exit_code == 2
     assert both.stderr.startswith("--price and --portal: ")
+
+
+def test_how_often_a_link_can_be_paid_can_change(linkgate: Invoke) -> None:
+    linkgate("campaigns", "create", *SPRING, "--recovery")
+    assert "recovery" in linkgate("campaigns", "show", "spring").stdout
+    change = ("campaigns", "change", "spring")
+    assert linkgate(*change, "--max-payments", "unlimited", "--no-recovery").exit_code == 0
+    assert shown(linkgate)["max_payments"] == "unlimited"
+    assert shown(linkgate)["destination"]["recovery"] is False
+    for often in ("0", "twice"):
+        wrong = linkgate(*change, "--max-payments", often)
+        assert wrong.exit_code == 2
+        assert "(--max-payments)" in wrong.stderr
 
 
 def test_what_was_set_by_a_file_is_shown(linkgate: Invoke) -> None:

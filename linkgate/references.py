@@ -18,6 +18,8 @@ RETURN_PATH = "/return/"
 UNSUBSCRIBE_PATH = "/unsubscribe/"
 #: Behind a return page's reference: the way back out of a checkout.
 CANCELLED = "/cancelled"
+#: And where the billing portal leads back to, where nobody waits for a payment.
+PORTAL = "/portal"
 
 _REFERENCE = re.compile(rf"{LINK_ID.pattern}\.[A-Za-z0-9_-]{{43}}")
 
@@ -50,6 +52,10 @@ class References:
     def return_path(self, link_id: str) -> str:
         """Return where a checkout leads when it is done, below the gateway's own address."""
         return RETURN_PATH + self.issue_return(link_id)
+
+    def portal_path(self, link_id: str) -> str:
+        """Return where the billing portal leads whoever leaves it."""
+        return self.return_path(link_id) + PORTAL
 
     def unsubscribe_path(self, link_id: str) -> str:
         """Return where a reminder's recipient stops reminders."""

@@ -1,7 +1,7 @@
 """Coming back from a checkout: what the store knows of it, told to the person who returns.
 
-Two addresses, where a campaign gives none of its own: for whoever is done, and for whoever left.
-Both name the link by a reference, and nothing here mints: what a page tells is how the payment
+Three addresses: for whoever is done and for whoever left, where a campaign gives none of its own,
+and for whoever comes from the billing portal. All name the link by a reference, and nothing here mints: what a page tells is how the payment
 stands, and that is known from Stripe's signed events, never from the return itself. The way back
 into the checkout is the link's own form, and the token it needs is in a cookie of the browser that
 was sent there, not in the address.
@@ -19,7 +19,7 @@ from linkgate.errors import LinkgateError, StoreUnavailable, TokenError
 from linkgate.pages import Page, Pages
 from linkgate.pages.returns import Way
 from linkgate.payments import DONE, Session, SessionState
-from linkgate.references import CANCELLED, RETURN_PATH, References
+from linkgate.references import CANCELLED, PORTAL, RETURN_PATH, References
 from linkgate.store import Store
 from linkgate.store.entries import Row
 from linkgate.tokens import Keyring, LinkTokens
@@ -40,6 +40,10 @@ _AWAY_RENEWAL: Final = 5
 #: Stripe holds back the return until the webhook was answered, or ten seconds at most
 #: (https://docs.stripe.com/checkout/fulfillment): who waits longer than this is worth a question.
 _PATIENCE: Final = 5
+#: Whoever is done has paid as far as they know, though no such session is known: one that Stripe
+#: recovered, say, or one of a store that was lost. Reconciling finds it, every few minutes; after
+#: so long a page that goes on waiting would promise too much.
+_UNHEARD: Final = 1800
 
 _DONE_PAGES: Final[Mapping[str, str]] = {
     SessionState.PAID: "already_paid",
@@ -134,7 +138,7 @@ class Returning:
         now = self._clock()
         lang = self.pages.language(come.accept_language)
         reference, _, rest = come.path.partition("/")
-        cancelled = f"/{rest}".startswith(CANCELLED)
+        cancelled, portal = (f"/{rest}".startswith(path) for path in (CANCELLED, PORTAL))
         try:
             link = self._references.read_return(reference)
         except TokenError:
@@ -155,10 +159,14 @@ class Returning:
         known = _Known(link, row, campaign, token, lang, now, since)
         if cancelled:
             return self._cancelled(known)
+        if portal:
+            return self.pages.simple("back", lang=lang, campaign=known.name)
         page = self._done(known)
-        if come.shown and page is None and now - since > _PATIENCE:
+        if page:
+            return page
+        if come.shown and now - since > _PATIENCE:
             await self._ask(link)
-        return page or self._waiting("confirming", known)
+        return self._unheard(known) or self._waiting("confirming", known)
 
     def _cancelled(self, known: _Known) -> Page:
         page = known.closed
@@ -171,7 +179,8 @@ class Returning:
     def _done(self, known: _Known) -> Page | None:
         """The page for what is known; None if it isn't known yet."""
         session = telling(known.row, payable=known.payable)
-        if session is None or session.state is SessionState.OPEN:
+        # Nobody is sent here unpaid: what has expired is not what they come from.
+        if session is None or session.state in (SessionState.OPEN, SessionState.EXPIRED):
             return None
         returns = self.pages.returns
         match session.state:
@@ -187,6 +196,15 @@ class Returning:
             case SessionState.PENDING:
                 return self._waiting("pending", known, at_least=_PENDING_RENEWAL)
         return self._stopped("failed", known)
+
+    def _unheard(self, known: _Known) -> Page | None:
+        """The page for whoever has waited long enough for a payment that nothing is known of."""
+        states = {session.state for session in known.row.sessions}
+        if SessionState.OPEN in states or known.now - known.since < _UNHEARD:
+            return None
+        if SessionState.FAILED in states:
+            return self._stopped("failed", known)
+        return self.pages.simple("unheard", lang=known.lang, campaign=known.name)
 
     def _waiting(self, name: str, known: _Known, *, at_least: int = 0) -> Page:
         return self.pages.returns.waiting(

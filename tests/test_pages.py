@@ -195,6 +195,8 @@ def test_every_page_has_its_status_and_tells_when_to_come_back(pages: Pages) -> 
         "complete": (200, None),
         "pending": (200, None),
         "subscribed": (200, None),
+        "back": (200, None),
+        "unheard": (200, None),
         "unsubscribed": (200, None),
         "gone": (410, None),
         "unknown": (404, None),

@@ -133,7 +133,8 @@ NOT_CHARGED = "Nothing was charged"
         (["pending"], "Your payment is being confirmed"),
         (["open"], CONFIRMING),
         (["failed"], "The payment did not go through"),
-        (["expired"], "The payment did not go through"),
+        (["expired"], CONFIRMING),
+        (["expired", "failed"], "The payment did not go through"),
         ([], CONFIRMING),
         (["expired", "open"], CONFIRMING),
         (["failed", "open"], CONFIRMING),
@@ -151,7 +152,7 @@ async def test_the_page_says_what_the_store_knows(states: list[str], said: str) 
 
 
 async def test_what_is_known_is_told_once_and_for_all() -> None:
-    for state in ("paid", "complete", "failed", "expired"):
+    for state in ("paid", "complete", "failed"):
         page = await Scene(session(state)).page()
         assert page.status == 200
         assert renewal(page) is None, state
@@ -253,7 +254,7 @@ async def test_stripe_is_asked_for_someone_who_has_waited_some_seconds() -> None
     assert len(scene.asked) == 2
 
 
-@pytest.mark.parametrize("state", ["paid", "complete", "pending", "failed", "expired"])
+@pytest.mark.parametrize("state", ["paid", "complete", "pending", "failed"])
 async def test_nobody_is_asked_for_what_is_known(state: str) -> None:
     scene = Scene(session(state))
     await scene.page(query=f"since={int(NOW) - 60}")
@@ -269,6 +270,41 @@ async def test_the_page_is_shown_though_nobody_can_be_asked() -> None:
     scene.ask = fail  # type: ignore[method-assign]
     scene.returning._on_waiting = fail
     assert await heading(scene, query=f"since={int(NOW) - 60}") == CONFIRMING
+
+
+@pytest.mark.parametrize("states", [[], ["expired"], ["open"], ["failed"], ["paid"]])
+async def test_whoever_comes_back_from_the_portal_is_told_of_no_payment(states: list[str]) -> None:
+    scene = Scene(*(session(state) for state in states))
+    page = await scene.page(f"{REF}/portal", cookies=MINE, query=f"since={int(NOW) - 60}")
+    assert page.status == 200
+    assert "You are back from your account" in html(page)
+    assert renewal(page) is None
+    assert form(page) is None
+    # Nobody waits, so nobody is asked.
+    assert scene.asked == []
+
+
+@pytest.mark.parametrize("states", [[], ["expired"], ["expired", "expired"]])
+async def test_who_is_done_waits_for_half_an_hour_until_a_payment_is_known(
+    states: list[str],
+) -> None:
+    # Nobody is sent to this address unpaid: they may have paid in a recovered session.
+    scene = Scene(*(session(state, number) for number, state in enumerate(states, 1)))
+    for waited in (0, 60, 1799):
+        query = f"since={int(NOW) - waited}"
+        assert await heading(scene, query=query, cookies=MINE) == CONFIRMING
+    page = await scene.page(query=f"since={int(NOW) - 1800}", cookies=MINE)
+    assert "has heard of no payment by this link" in html(page)
+    assert "do not pay again" in html(page)
+    # Looking at the page once more still asks.
+    assert (renewal(page), form(page), len(scene.asked)) == (None, None, 3)
+
+
+async def test_an_expired_session_hides_no_payment_that_failed_for_ever() -> None:
+    scene = Scene(session("failed", 1), session("expired", 2))
+    assert await heading(scene) == CONFIRMING
+    later = await heading(scene, query=f"since={int(NOW) - 1800}")
+    assert later == "The payment did not go through"
 
 
 # The way back

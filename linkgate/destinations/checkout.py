@@ -93,7 +93,7 @@ class Checkout:
             return Instead("has the subscription already", page="subscribed")
         params = {
             "customer": going.customer,
-            "return_url": self._back(going.link.id),
+            "return_url": self._means.public_url + self._references.portal_path(going.link.id),
         }
         try:
             url = await open_portal(self._means, params, going, deadline)

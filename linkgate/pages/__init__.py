@@ -47,6 +47,8 @@ SIMPLE: Final[Mapping[str, Simple]] = {
     "complete": Simple(200, "done"),
     "pending": Simple(200, "wait"),
     "subscribed": Simple(200, "done"),
+    "back": Simple(200, "done"),
+    "unheard": Simple(200, "note"),
     "unsubscribed": Simple(200, "done"),
     "gone": Simple(410, "note"),
     "unknown": Simple(404, "note"),

@@ -1,4 +1,4 @@
-"""The return addresses: /return/{reference} and /return/{reference}/cancelled.
+"""The return addresses: /return/{reference}, and /cancelled and /portal below it.
 
 Plain ASGI in front of Litestar's router, like the link routes: what the framework refuses before it
 routes would go without the headers that keep a return out of caches, referrers and indexes.

@@ -336,7 +336,9 @@ async def test_who_has_the_subscription_goes_to_the_portal(stack: Stack) -> None
     link = stack.link(customer=customer)
     first = await stack.get(stack.path(link))
     assert first.location == portals(stack)[0]["url"]
-    assert portals(stack)[0]["return_url"].startswith(f"{stack.url}/return/")
+    back = portals(stack)[0]["return_url"]
+    assert back.startswith(f"{stack.url}/return/")
+    assert "You are back from your account" in (await stack.get(back)).text
     # Each visit anew, and no lease stays behind.
     second = await stack.get(stack.path(link))
     assert second.location == portals(stack)[0]["url"] != first.location

@@ -327,6 +327,7 @@ def interleave(seed: int, url: str, steps: int = 15) -> Interleaving:
         finally:
             logging.getLogger("linkgate").removeHandler(alarm)
             client.close()
+            random.seed()
 
     run(work)
     return trial[0]

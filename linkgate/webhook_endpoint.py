@@ -72,6 +72,11 @@ def address(config: Config) -> str:
     return f"{config.server.public_url}/webhooks/stripe"
 
 
+def is_for_trial(config: Config) -> bool:
+    """Say whether Stripe is a stand-in on this machine, which can send events to this machine."""
+    return is_loopback(urlsplit(config.stripe.api_base).hostname or "")
+
+
 def unreachable(config: Config, url: str) -> str | None:
     """Say why Stripe can't send events to `url`, and what to do instead; None if it may try.
 
@@ -82,8 +87,7 @@ def unreachable(config: Config, url: str) -> str | None:
         "into stripe.webhook_secrets"
     )
     host = urlsplit(url).hostname or ""
-    sandbox = is_loopback(urlsplit(config.stripe.api_base).hostname or "")
-    if is_loopback(host) and not sandbox:
+    if is_loopback(host) and not is_for_trial(config):
         return f"Stripe can't reach {url}, which only this machine can; {instead}"
     if config.stripe.is_live and not url.startswith("https:"):
         return f"Stripe sends live events to public https addresses alone, and not to {url}"

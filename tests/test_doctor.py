@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from litestar import Litestar
 from pydantic import SecretStr
 from redis import Redis
 
-from linkgate import payments
+from linkgate import campaigns, payments
 from linkgate.config import Config, load, parse
-from linkgate.doctor import Finding, Level, examine
+from linkgate.doctor import Finding, Level, examine, stripe_account
 from linkgate.doctor.judging import examine_judging
 from linkgate.doctor.reach import examine_reach
 from linkgate.doctor.setup import examine_setup
@@ -27,15 +28,18 @@ from linkgate.doctor.store import _examine_server, examine_store
 from linkgate.doctor.stripe_account import examine_stripe
 from linkgate.payments import EVENTS
 from linkgate.sandbox import Sandbox, WebhookEndpoint
+from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection
 from linkgate.stripe_api import API_VERSION
 from linkgate.web.app import create
+from linkgate.webhook_endpoint import address
 from tests.detection.test_networks import SHAPES, write_database
 from tests.store import servers
 
 KEYS = [f"{n}-k3y-with-enough-Random-looking-letters-0123456789" for n in range(8)]
 PUBLIC = "https://go.example.com"
 HOOK = f"{PUBLIC}/webhooks/stripe"
+CHECKOUT = {"line_items": [{"price": "price_1"}]}
 
 
 def config_with(**settings: Any) -> Config:
@@ -239,6 +243,20 @@ class TestStore:
         monkeypatch.setattr(Connection, "close", spy)
         await examine_store(kept if path == "kept" else f"redis://127.0.0.1:{free_port()}/0")
         assert len(closed) == 1
+
+    async def test_reminders_that_nobody_sends(self, kept: str) -> None:
+        connection = await Connection.open(kept)
+        await connection.client.flushall()
+        for slug, reminder in {"plain": None, "plus": {"after_minutes": 90}}.items():
+            data = {"slug": slug, "name": "S", "destination": CHECKOUT, "reminder": reminder}
+            campaign = campaigns.create(data, datetime.now(UTC))
+            await Campaigns(connection).put(campaign, replaces=None)
+        await connection.close()
+        finding = the(await examine_store(kept), "reminder")
+        assert finding.level is Level.WARNING
+        assert finding.message.endswith(": plus")
+        assert "mail.host" in finding.mend
+        assert bad(await examine_store(kept, sends_mail=True)) == []
 
     async def test_the_embedded_server_is_sound(self, tmp_path: Path) -> None:
         assert bad(await examine_store(f"embedded:{tmp_path}/data")) == []
@@ -539,10 +557,17 @@ class TestStripe:
 
     async def test_a_loopback_url_needs_forwarding(self) -> None:
         url = "http://localhost:8080"
-        findings = await stripe_says(FakeStripe(endpoints=[]), server__public_url=url)
-        finding = the(findings, "can't send webhooks")
+        config = config_with(server__public_url=url)
+        finding = stripe_account._registered(config, address(config), [])
+        assert "can't send webhooks" in finding.message
         assert finding.level is Level.WARNING
         assert f"stripe listen --forward-to {url}/webhooks/stripe" in finding.mend
+
+    async def test_a_sandbox_reaches_this_machine(self) -> None:
+        url = "http://localhost:8080"
+        findings = await stripe_says(FakeStripe(endpoints=[]), server__public_url=url)
+        finding = the(findings, "no webhook endpoint")
+        assert (finding.level, finding.mend) == (Level.PROBLEM, "run `linkgate webhooks install`")
 
     async def test_an_endpoint_beyond_the_first_page_is_found(self) -> None:
         others = [endpoint(id=f"we_{n}", url=f"{PUBLIC}/{n}") for n in range(3)]

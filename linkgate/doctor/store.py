@@ -7,8 +7,10 @@ from typing import Any
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
+from linkgate.campaigns import Status
 from linkgate.doctor.finding import Finding, Level
 from linkgate.errors import ConfigError, StoreUnavailable
+from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection, Script
 
 # The oldest that linkgate's tests and scripts are written for.
@@ -17,6 +19,8 @@ LEAST_VERSION = (6, 2)
 SLOW_SECONDS = 0.02
 FULL_SHARE = 0.8
 _PINGS = 5
+#: Campaigns that are named of many.
+SHOWN = 5
 
 # Writes, reads and lets expire: what linkgate's own scripts do. It never touches a key of theirs.
 _PROBE = Script(
@@ -28,14 +32,18 @@ _PROBE_KEY = "lg:{doctor}:probe"
 _finding = partial(Finding, "store")
 
 
-async def examine_store(url: str) -> list[Finding]:
-    """Open the store (the embedded one is started if need be), look at it, and close it again."""
+async def examine_store(url: str, *, sends_mail: bool = False) -> list[Finding]:
+    """Open the store (the embedded one is started if need be), look at it, and close it again.
+
+    `sends_mail` says whether there is a mail server for the reminders that its campaigns want.
+    """
     try:
         connection = await Connection.open(url)
     except (ConfigError, StoreUnavailable) as error:
         return [_finding(Level.PROBLEM, str(error), "check store.url")]
     try:
-        return [await _speed(connection), await _writes(connection), *await _servers(connection)]
+        found = [await _speed(connection), await _writes(connection), *await _servers(connection)]
+        return found if sends_mail else [*found, *await _reminders(connection)]
     except StoreUnavailable as error:
         mend = "start it, or check store.url, the network between and the store's password"
         return [_finding(Level.PROBLEM, f"the store does not answer: {error}", mend)]
@@ -67,6 +75,17 @@ async def _writes(connection: Connection) -> Finding:
             Level.PROBLEM, "what is written can't be read back", "check the store's log"
         )
     return _finding(Level.OK, "can be written, and runs scripts")
+
+
+async def _reminders(connection: Connection) -> list[Finding]:
+    campaigns = await Campaigns(connection).list()
+    wanting = [one.slug for one in campaigns if one.reminder and one.status is not Status.ENDED]
+    if not wanting:
+        return []
+    names = ", ".join(wanting[:SHOWN]) + (", ..." if len(wanting) > SHOWN else "")
+    message = f"campaigns want a reminder sent, and there is no mail server: {names}"
+    mend = "set mail.host and mail.sender, or take the reminder out of these campaigns"
+    return [_finding(Level.WARNING, message, mend)]
 
 
 async def _servers(connection: Connection) -> list[Finding]:

@@ -19,6 +19,7 @@ from linkgate.webhook_endpoint import (
     address,
     ask,
     client_of,
+    is_for_trial,
     missing,
     registered,
 )
@@ -140,6 +141,9 @@ def _registered(config: Config, url: str, endpoints: Sequence[Endpoint]) -> Find
 
 
 def _unregistered(config: Config, url: str) -> Finding:
+    message = f"has no webhook endpoint {url}, so no payment will ever be known"
+    if is_for_trial(config):
+        return _finding(Level.PROBLEM, message, "run `linkgate webhooks install`")
     if is_loopback(urlsplit(url).hostname or ""):
         return _finding(
             Level.WARNING,
@@ -149,7 +153,7 @@ def _unregistered(config: Config, url: str) -> Finding:
         )
     return _finding(
         Level.PROBLEM,
-        f"has no webhook endpoint {url}, so no payment will ever be known",
+        message,
         "run `linkgate webhooks install`, or add it at https://dashboard.stripe.com/webhooks with "
         f"the events {', '.join(EVENTS)}, and its signing secret to stripe.webhook_secrets",
     )

@@ -7,9 +7,10 @@ that finding out what became of it and making it are the same call to Stripe.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from linkgate import anonymous
 from linkgate.campaigns import Campaign
 from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
@@ -56,9 +57,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """There is nothing left to pay: `state` is paid, complete or pending."""
+    """There is nothing left to pay by this link.
+
+    `state` is paid, complete or pending; or failed, where a subscription lives all the same.
+    """
 
     state: SessionState
+    #: What there is to say besides; see `payments.Summary`.
+    standing: str = ""
+    #: Whether the link may be paid once more, though a payment is on its way.
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +229,29 @@ class Attempts:
     ) -> Session | None:
         """Close every session of the link that may be open; return one that turns out done."""
         known = _distinct([entry.session, *entry.others])
+        found = await self._close_these(known, destination, campaign, link, entry, deadline)
+        if known or entry.recovery_until:
+            # Only now is it known of one that had run out whether it can be recovered.
+            heard = await self._store.ledgers.read(link.id)
+            entry = replace(entry, recovery_until=int(heard.fields.get("recovery_until") or 0))
+            # Also what was paid and has ended since: that is no news.
+            known = list(heard.after.sessions.values())
         going = _going(campaign, link, visit, entry)
-        known += await destination.strays(going, known, deadline)
+        strays = await destination.strays(going, known, deadline)
+        over = await self._close_these(strays, destination, campaign, link, entry, deadline)
+        return over or found
+
+    async def _close_these(
+        self,
+        sessions: Iterable[Session],
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Session | None:
         found = None
-        for session in known:
+        for session in sessions:
             if entry.request is not None and _made_by(session, entry.attempt):
                 continue  # it is what this attempt is about to find
             found = (
@@ -249,7 +276,8 @@ class Attempts:
             return None
         if campaign.payments_allowed != 1:
             # Whether it may be paid once more is the store's to count.
-            raise DestinationBusy(f"{closed.id} was {closed.state} meanwhile", settled=True)
+            settled = entry.request is None
+            raise DestinationBusy(f"{closed.id} was {closed.state} meanwhile", settled=settled)
         return closed
 
     async def _ask(
@@ -277,9 +305,9 @@ class Attempts:
             except Exception as error:
                 message = f"the campaign's parameters can't be put together: {error!r}"
                 raise DestinationMisconfigured(message, settled=True) from error
-            # Kept before Stripe is asked: a replay has to send the very same parameters.
-            if not await self._store.links.arm(link.id, visit.id, request):
-                raise DestinationBusy("the lease was lost before Stripe was asked")
+        # Kept before Stripe is asked: a replay has to send the very same parameters.
+        if not await self._store.links.arm(link.id, visit.id, request):
+            raise DestinationBusy("the lease was lost before Stripe was asked")
         # Last of all: Stripe counts what comes to it, however long anything before has taken.
         await self._keep_turn(link, entry, moment, deadline)
         attempt = Attempt(
@@ -329,10 +357,18 @@ def _going(campaign: Campaign, link: Link, visit: Visit, entry: Entry) -> Going:
         link=link,
         visit=visit.id,
         private=entry.private or {},
-        customer=link.customer or entry.payer or None,
+        customer=link.customer or payer_of(link, entry),
         now=entry.now,
         recovery_until=entry.recovery_until,
     )
+
+
+def payer_of(link: Link, entry: Entry) -> str | None:
+    """Return the customer who paid by a link, where the link is one person's.
+
+    An unsigned way's link is whoever's holds it: it must open nobody's portal.
+    """
+    return None if anonymous.way_of(link) else entry.payer or None
 
 
 def _distinct(sessions: Iterable[Session | None]) -> list[Session]:

@@ -5,14 +5,16 @@ What follows outside the link's slot (counters, the index of Stripe's ids, wakin
 is repeatable, and an event is finished only when all of it is done.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import msgspec
 
-from linkgate.campaigns import Campaign
+from linkgate.campaigns import Campaign, allows_another
+from linkgate.errors import StoreUnavailable
 from linkgate.outbox import Outbox
 from linkgate.payments import (
     Change,
@@ -49,6 +51,7 @@ class Bookkeeper:
     reminders: Reminders
     watch: Queue
     clock: Callable[[], float]
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def find(self, event: Event) -> str | None:
         """Return the id of the link that an event without metadata is about, if that is known."""
@@ -61,6 +64,10 @@ class Bookkeeper:
         """
         known = await self.store.campaigns.get(campaign)
         return known is not None or await self.store.ledgers.has(link_id)
+
+    async def leave(self, event: str, account: str | None) -> int:
+        """Leave an event (its id) to reconciliation; returns how many are left to it."""
+        return await self.store.ledgers.leave(event, account, int(self.clock()))
 
     async def knows(self, link_id: str, event: str) -> bool:
         """Say whether an event with this id was taken in."""
@@ -81,8 +88,28 @@ class Bookkeeper:
         return heard.before != heard.after
 
     async def hear_session(self, link_id: str, session: Session) -> None:
-        """Take in a session as Stripe's API has just told of it."""
-        await self.hear_known(link_id, [session])
+        """Take in a session as Stripe's API has just told of it.
+
+        What follows is done in the background (see `settled`): a person is waiting.
+        """
+        await self.watch.put(link_id, delay_ms=LATER_MS)
+        heard = await self._hear(link_id, [session])
+        work = asyncio.create_task(self._quietly(link_id, heard))
+        self.under_way.add(work)
+        work.add_done_callback(self.under_way.discard)
+
+    async def settled(self) -> None:
+        """Wait until what goes on in the background has ended."""
+        while self.under_way:
+            await asyncio.wait(self.under_way)
+
+    async def _quietly(self, link_id: str, heard: Heard) -> None:
+        try:
+            await self._follow_up(link_id, heard)
+        except StoreUnavailable:
+            log.warning("link %s: what follows from a session is left to the watch", link_id)
+        except Exception:
+            log.exception("link %s: what follows from a session is left to the watch", link_id)
 
     async def hear_known(
         self, link_id: str, known: Iterable[Known], *, watched: bool = False
@@ -115,7 +142,7 @@ class Bookkeeper:
     ) -> Heard:
         def write(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Written:
             messages = self.teller.messages(link_id, before, after, fields, self.clock())
-            todo = _todo(link_id, before, after, fields)
+            todo = _todo(link_id, before, after, fields, self.clock())
             return Written(self.outbox.lines(link_id, messages), todo.text)
 
         await self.outbox.expect(link_id, self.teller.types)
@@ -149,9 +176,8 @@ class Bookkeeper:
 
     async def _look_after(self, link_id: str, campaign: Campaign | None, after: Ledger) -> None:
         """Have the link looked at if something is left to do about it at Stripe."""
-        limit = campaign.payments_allowed if campaign else 1
         open_ones = [s for s in after.sessions.values() if s.state is SessionState.OPEN]
-        paid_up = limit is not None and payments_made(after) >= limit
+        paid_up = not allows_another(campaign, after)
         if (open_ones and paid_up) or after.unsure:
             await self.watch.put(link_id, delay_ms=SOON_MS)
 
@@ -180,8 +206,10 @@ class Todo(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.decode(text, type=cls)
 
 
-def _todo(link_id: str, before: Ledger, after: Ledger, fields: Mapping[str, str]) -> Todo:
-    found = told_changes(before, after, fields)
+def _todo(
+    link_id: str, before: Ledger, after: Ledger, fields: Mapping[str, str], now: float
+) -> Todo:
+    found = told_changes(before, after, fields, now)
     fresh = [
         one
         for now, known in ((after.sessions, before.sessions), (after.others, before.others))
@@ -190,7 +218,7 @@ def _todo(link_id: str, before: Ledger, after: Ledger, fields: Mapping[str, str]
     ]
     return Todo(
         refs_of(fresh),
-        tuple(_counts(link_id, before, after, found, closed_by_us(fields))),
+        tuple(_counts(link_id, before, after, found, closed_by_us(fields, now))),
         any(change.kind == "session.expired" for change in found),
     )
 

@@ -209,6 +209,7 @@ class Gateway:
         """Finish the mints under way, write what is buffered, close every connection."""
         await self.reconsidering.stop()
         await self.mint.drain()
+        await self.books.settled()
         await self.reconciler.stop()
         await self.reader.stop()
         await self.watcher.stop()

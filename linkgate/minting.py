@@ -20,11 +20,12 @@ from linkgate.attempts import (
     Revoked,
     TakenBack,
     Told,
+    payer_of,
 )
 from linkgate.campaigns import Campaign
 from linkgate.destinations.base import Deadline, Going, Instead, InTurn, PerVisit
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
-from linkgate.payments import Session, SessionState
+from linkgate.payments import OWING, Session, SessionState
 from linkgate.store import DAY, Store
 from linkgate.store.budget import Budget
 from linkgate.store.entries import Claim, Entered, Entry, Visit
@@ -65,8 +66,18 @@ class Mint:
         self._wait_seconds = wait_seconds
         self._working: set[asyncio.Task[Result]] = set()
 
-    async def session(self, campaign: Campaign, link: Link, visit: Visit, now: float) -> Result:
+    async def session(
+        self,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        now: float,
+        *,
+        once_more: bool = False,
+    ) -> Result:
         """Return where the person of `visit` goes, within `wait_seconds`; `now` in Unix seconds.
+
+        `once_more` says that they want to pay though a payment may be on its way.
 
         Raises DestinationBusy (come again), DestinationMisconfigured (only the operator can mend
         it), StoreUnavailable.
@@ -80,6 +91,8 @@ class Mint:
             revision=campaign.revision,
             payments=campaign.payments_allowed or 0,
             in_turn=isinstance(destination, InTurn),
+            renewable=campaign.renewable,
+            once_more=once_more,
         )
         await self._announcer.expect(link.id)
         told = self._announcer.visited(link, visit.id, visit.decision, now)
@@ -138,7 +151,7 @@ class Mint:
             link=link,
             visit=visit.id,
             private=entry.private or {},
-            customer=link.customer or entry.payer or None,
+            customer=link.customer or payer_of(link, entry),
             now=entry.now,
         )
         try:
@@ -171,7 +184,7 @@ class Mint:
         if entry.gate is Entered.WAIT:
             entry = await self._wait(link, visit, claim, deadline)
         if over := _over(entry):
-            return over
+            return await self._mend(destination, campaign, link, visit, entry, deadline) or over
         if entry.gate is Entered.REUSE:
             assert entry.session
             return Minted(entry.session, fresh=False)
@@ -179,6 +192,38 @@ class Mint:
             metadata = {"metadata": entry.private.get("metadata")}
             entry = replace(entry, private=metadata)
         return await self._shielded(destination, campaign, link, visit, entry, deadline)
+
+    async def _mend(
+        self,
+        destination: InTurn,
+        campaign: Campaign,
+        link: Link,
+        visit: Visit,
+        entry: Entry,
+        deadline: Deadline,
+    ) -> Led | Told | None:
+        """Lead to where the link's own subscription is paid or resumed, if it waits for that."""
+        if entry.gate is not Entered.DONE or not owes(entry):
+            return None
+        going = Going(
+            campaign=campaign,
+            link=link,
+            visit=visit.id,
+            private=entry.private or {},
+            customer=link.customer or payer_of(link, entry),
+            now=entry.now,
+            owing=True,
+        )
+        try:
+            found = await destination.instead(going, deadline)
+        except (DestinationBusy, DestinationMisconfigured) as error:
+            how = "busy" if isinstance(error, DestinationBusy) else "refused"
+            await self._store.links.note(link.id, visit.id, f"{how}: {error}")
+            raise
+        if found is None:
+            return None
+        await self._store.links.note(link.id, visit.id, found.why)
+        return Led(found.url) if found.url else Told(found.page)
 
     async def _wait(self, link: Link, visit: Visit, claim: Claim, deadline: Deadline) -> Entry:
         pause = _FIRST_POLL
@@ -252,8 +297,13 @@ class Mint:
             await asyncio.wait(self._working)
 
 
+def owes(entry: Entry) -> bool:
+    """Say whether what was bought by the link waits for the person to pay, or to resume it."""
+    return entry.standing in OWING
+
+
 def _over(entry: Entry) -> Done | Revoked | None:
     if entry.gate is Entered.DONE:
         assert entry.done
-        return Done(entry.done)
+        return Done(entry.done, entry.standing, entry.more)
     return Revoked() if entry.gate is Entered.REVOKED else None

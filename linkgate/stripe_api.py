@@ -54,7 +54,8 @@ class StripeAPI(StripeCalls):
             payments.read_session,
             deadline,
             doubtful=asked_before,
-            turn=key,
+            # The link, whose place in the line is kept.
+            turn=str(params.get("client_reference_id") or key),
         )
 
     async def expire_session(self, session: str, deadline: Deadline) -> Session:
@@ -186,6 +187,12 @@ class StripeAPI(StripeCalls):
             if not page["has_more"]:
                 return
             params = {**params, "starting_after": page["data"][-1]["id"]}
+
+    async def event(
+        self, event_id: str, deadline: Deadline, account: str | None = None
+    ) -> Mapping[str, Any]:
+        """Return one event; raises Gone once Stripe has forgotten it."""
+        return (await self._dated(f"/v1/events/{event_id}", {}, deadline, account))[0]
 
     async def create_portal(
         self, params: dict[str, Any], key: str, deadline: Deadline

@@ -12,6 +12,9 @@ from linkgate.tokens import Link, LinkTokens
 #: Pairs of an outbox's key and a line for it.
 Lines: TypeAlias = Sequence[tuple[str, str]]
 
+#: Of what linkgate closes, it hears by Stripe's answer, or by an event within minutes.
+CLOSING_SECONDS = 600.0
+
 VISITED = "link.visited"
 MINTED = "session.minted"
 
@@ -44,7 +47,7 @@ class Teller:
         about = {"link": self._known(link_id, fields, now)}
         return [
             Message.of(link_id, change.key, change.kind, now, {**about, **change.data})
-            for change in told_changes(before, after, fields)
+            for change in told_changes(before, after, fields, now)
         ]
 
     def minted(self, link: Link, session: Session, now: float) -> Message:
@@ -113,17 +116,23 @@ class Announcer:
         await self.outbox.wake(link_id, (VISITED, MINTED))
 
 
-def closed_by_us(fields: Mapping[str, str]) -> frozenset[str]:
-    """Return the ids of sessions of a link that linkgate itself has closed lately."""
-    return frozenset(fields.get("closing", "").split())
+def closed_by_us(fields: Mapping[str, str], now: float) -> frozenset[str]:
+    """Return the ids of sessions of a link that linkgate itself has closed lately; Unix seconds.
+
+    What ends long after that ended by itself: then Stripe did not answer when it was to be closed.
+    """
+    marked = (mark.partition(":") for mark in fields.get("closing", "").split())
+    return frozenset(id_ for id_, _, at in marked if now - int(at) <= CLOSING_SECONDS)
 
 
-def told_changes(before: Ledger, after: Ledger, fields: Mapping[str, str]) -> tuple[Change, ...]:
-    """Return what happened to a link between two states of its ledger.
+def told_changes(
+    before: Ledger, after: Ledger, fields: Mapping[str, str], now: float
+) -> tuple[Change, ...]:
+    """Return what happened to a link between two states of its ledger; `now` in Unix seconds.
 
     A session that linkgate closed in favour of a fresh one has not expired for its link.
     """
-    ours = closed_by_us(fields)
+    ours = closed_by_us(fields, now)
     return tuple(
         change
         for change in changes(before, after)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from linkgate.campaigns import allows_another
 from linkgate.destinations.base import Deadline, Gone, SpentKey
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
-from linkgate.payments import Known, Session, SessionState, payments_made
+from linkgate.payments import Known, Session, SessionState
 from linkgate.store import Store
 from linkgate.store.entries import Row
 from linkgate.store.queue import Item, Queue
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 ATTEMPT_SECONDS = 90.0
 #: How far this clock and the store's may be apart.
 CLOCKS_SECONDS = 15.0
+#: Around an attempt, when its session may have been made: Stripe's clock may be minutes off.
+SEARCH_SECONDS = 900.0
 #: After a session's end, how long its webhook may take before Stripe is asked.
 MARGIN_SECONDS = 120.0
 #: A payment on its way is asked about at least so often; bank debits take days.
@@ -139,12 +142,14 @@ class Watch:
         attempt = int(fields["attempt"])
         if any(session.attempt == attempt for session in row.sessions):
             return 0
-        # Until now: whoever took the attempt up again may have asked Stripe long after it began.
+        began = int(fields.get("attempt_at") or 0) / 1000
+        # Whoever took the attempt up again may have asked Stripe long after it began.
+        asked = int(fields.get("asked_at") or 0) / 1000 or self._clock()
         found = await self._stripe.find_session(
             name,
             attempt,
-            int(int(fields.get("attempt_at") or 0) / 1000 - ATTEMPT_SECONDS),
-            int(self._clock() + ATTEMPT_SECONDS),
+            int(began - SEARCH_SECONDS),
+            int(asked + SEARCH_SECONDS),
             Deadline.after(ASKING_SECONDS),
         )
         if found is None:
@@ -195,16 +200,20 @@ class Watch:
     async def _close_superfluous(self, name: str, row: Row) -> None:
         """Close sessions that are open beside a payment, or beside the link's current one."""
         campaign = await self._store.campaigns.get(row.fields.get("campaign", ""))
-        limit = campaign.payments_allowed if campaign else 1
-        paid_up = limit is not None and payments_made(row.ledger) >= limit
+        paid_up = not allows_another(campaign, row.ledger)
+        # What could not be closed when the link was revoked is closed now.
+        paid_up = paid_up or "revoked_at" in row.fields
         if self._leased(row) and not paid_up:
             return  # somebody is at it
-        # One of the latest attempt may be the one that somebody is paying in, or is led to next.
-        latest = int(row.fields.get("attempt") or 0)
+        # The newest may be the one that somebody is paying in, whatever attempt has begun since: an
+        # attempt closes what is open itself, once it is its turn.
+        latest = max((session.attempt for session in row.sessions), default=0)
+        current = row.fields.get("current")
         superfluous = [
             session
             for session in row.sessions
-            if session.state is SessionState.OPEN and (paid_up or session.attempt < latest)
+            if session.state is SessionState.OPEN
+            and (paid_up or (session.attempt < latest and session.id != current))
         ]
         closed = [await self._closes.close_one(name, session) for session in superfluous]
         if not all(closed):

@@ -184,6 +184,7 @@ class Stack:
         """Wait until the sandbox's webhooks have come, and been worked on."""
         await self.sandbox.courier.settled()
         await self.heard()
+        await self.gateway.books.settled()
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """Use the sandbox's controls."""

@@ -11,25 +11,34 @@ from dataclasses import dataclass
 from typing import cast
 
 from linkgate.payments import (
-    DONE,
     Known,
     Ledger,
-    Session,
     SessionState,
     dump_other,
     hear,
     load_other,
+    summary,
 )
-from linkgate.payments.purchases import purchases
 from linkgate.store import keys, scripts
 from linkgate.store.connect import Connection, Script
 from linkgate.store.links import dump_session, load_session
 
-#: Of DONE, what a link's `done` says: the strongest.
-_STRENGTH = (SessionState.PENDING, SessionState.COMPLETE, SessionState.PAID)
-
 #: For longer than what died in the middle of an event waits to be done again.
 COUNTED_SECONDS = 26 * 3600
+
+#: An event that is left for later costs some hundred bytes.
+MOST_LEFT = 10_000
+
+# KEYS: mark. ARGV: time (Unix s).
+_RECONCILED = Script(
+    "move on the mark",
+    """
+if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then
+    redis.call('SET', KEYS[1], ARGV[1])
+end
+return 1
+""",
+)
 
 # KEYS: counters, mark. ARGV: how long the mark stays (s), then field, amount, field, amount, ...
 _COUNT = Script(
@@ -41,15 +50,16 @@ return 1
 """,
 )
 
-# KEYS: link. ARGV: session id. The last few are enough: what is closed is heard of at once.
+# KEYS: link. ARGV: session id. Keeps "id:when", in Unix seconds; the last few are enough, because
+# what is closed is heard of at once.
 _CLOSING = Script(
     "close a session",
     """
-local ids = {ARGV[1]}
-for id in string.gmatch(redis.call('HGET', KEYS[1], 'closing') or '', '%S+') do
-    if id ~= ARGV[1] and #ids < 20 then table.insert(ids, id) end
+local kept = {ARGV[1] .. ':' .. redis.call('TIME')[1]}
+for known in string.gmatch(redis.call('HGET', KEYS[1], 'closing') or '', '%S+') do
+    if string.match(known, '^[^:]*') ~= ARGV[1] and #kept < 20 then table.insert(kept, known) end
 end
-redis.call('HSET', KEYS[1], 'closing', table.concat(ids, ' '))
+redis.call('HSET', KEYS[1], 'closing', table.concat(kept, ' '))
 return 1
 """,
 )
@@ -141,9 +151,29 @@ class Ledgers:
         return int(text) if text else None
 
     async def set_reconciled(self, at: int) -> None:
-        """Note up to when Stripe's events were gone through."""
+        """Note up to when Stripe's events were gone through, unless another went further."""
+        await self._connection.script(_RECONCILED, [keys.RECONCILED], [at])
+
+    async def leave(self, event: str, account: str | None, at: int) -> int:
+        """Remember an event of Stripe's (its id and time, Unix s) that can't be taken in now.
+
+        Returns how many there are; the oldest go when there are too many.
+        """
         async with self._connection.guard() as client:
-            await client.set(keys.RECONCILED, at)
+            await client.zadd(keys.LEFT, {f"{event} {account or ''}": at})
+            await client.zremrangebyrank(keys.LEFT, 0, -1 - MOST_LEFT)
+            return int(await client.zcard(keys.LEFT))
+
+    async def left(self) -> list[tuple[str, str | None]]:
+        """Return the events (id, account) that could not be taken in, oldest first."""
+        async with self._connection.guard() as client:
+            found = cast(list[str], await client.zrange(keys.LEFT, 0, -1))
+        return [(id_, account or None) for id_, _, account in (one.partition(" ") for one in found)]
+
+    async def strike_out(self, event: str, account: str | None) -> None:
+        """Forget one of them."""
+        async with self._connection.guard() as client:
+            await client.zrem(keys.LEFT, f"{event} {account or ''}")
 
     async def has(self, name: str) -> bool:
         """Say whether anything is known of the link with this id."""
@@ -247,24 +277,24 @@ def _missing(known: Mapping[str, str], about: Mapping[str, str]) -> dict[str, st
 
 def _summary(ledger: Ledger) -> dict[str, str]:
     """Return what visits have to know of a ledger, as fields of the link."""
-    # A payment may tell that it was made, or has failed, before its session does.
-    done = [one for one in purchases(ledger) if one.state in DONE]
-    best = max((one.state for one in done), key=_STRENGTH.index, default="")
-    sessions = sorted((one.session for one in done if one.session), key=_newest)
-    payer = next((one.customer for one in sessions if one.customer), "")
+    found = summary(ledger)
     return {
-        "done": str(best),
-        "done_count": str(len(done)) if done else "",
+        "done": found.done or "",
+        "done_count": _number(found.count),
+        "ended_count": _number(found.ended),
+        "standing": found.standing or "",
+        "alive": "1" if found.unpaid_yet_alive else "",
+        "coming": _number(found.coming),
         "open": " ".join(
             one.id for one in ledger.sessions.values() if one.state is SessionState.OPEN
         ),
-        "payer": payer or "",
+        "payer": found.payer or "",
         "recovery_until": _recovery(ledger),
     }
 
 
-def _newest(session: Session) -> int:
-    return -session.created_at
+def _number(count: int) -> str:
+    return str(count) if count else ""
 
 
 def _recovery(ledger: Ledger) -> str:

@@ -26,10 +26,11 @@ end
 # ARGV: 1 keep until (Unix s), 2 visit id, 3 decision, 4 visit JSON ('' records nothing), 5 visits
 #       kept, 6 owner ('' claims nothing), 7 lease ms, 8 reuse ms, 9 replay ms, 10 campaign,
 #       11 recipient, 12 expires (Unix s), 13 customer, 14 the campaign's revision, 15 how often the
-#       link can be paid (0: without end), 16 whether it is leased ('1') or led on at once, then a
-#       line for each of the outbox's lists
+#       link can be paid (0: without end), 16 whether it is leased ('1') or led on at once, 17
+#       whether subscriptions that have ended don't count ('1'), 18 whether the person wants to pay
+#       once more though a payment is on its way ('1'), then a line for each of the outbox's lists
 # Returns {status, done, session, attempt, attempt_at, request, private, spent_at, now,
-#          {other sessions that may be open}, payer, recovery_until}
+#          {other sessions that may be open}, payer, recovery_until, standing, once more}
 ENTER = Script(
     "enter",
     _CLOCK
@@ -38,12 +39,23 @@ ENTER = Script(
     + """
 local known = redis.call('HMGET', KEYS[1], 'revoked_at', 'done', 'current', 'current_at', 'lease',
     'lease_until', 'attempt', 'attempt_at', 'attempt_open', 'request', 'expires_at', 'spent_at',
-    'current_revision', 'done_count', 'open', 'payer', 'recovery_until')
+    'current_revision', 'done_count', 'open', 'payer', 'recovery_until', 'ended_count', 'standing',
+    'alive', 'coming')
 local revoked, done = known[1], known[2]
 local limit = tonumber(ARGV[15])
-if done and (limit == 0 or tonumber(known[14] or 1) < limit) then done = nil end
+local made = done and tonumber(known[14] or 1) or 0
+if ARGV[17] == '1' then made = made - tonumber(known[18] or 0) end
+local more = 0
+-- Beside a subscription that lives, though its first payment failed, none is sold.
+if done and not known[20] and (limit == 0 or made < limit) then
+    if known[21] and ARGV[18] ~= '1' then
+        done, more = 'pending', 1
+    else
+        done = nil
+    end
+end
 local answer = {'page', done or '', '', 0, 0, '', '', 0, now, {}, known[16] or '',
-    tonumber(known[17] or 0)}
+    tonumber(known[17] or 0), known[19] or '', more}
 local decision, outcome = ARGV[3], ''
 
 local function open_session()
@@ -116,7 +128,7 @@ if ARGV[4] ~= '' then
         local before, after = '"decision":"' .. ARGV[3] .. '"', '"decision":"' .. decision .. '"'
         for index = 5, #KEYS do
             -- Made before it was known what stands; a quote inside a text of the line is escaped.
-            append(KEYS[index], (string.gsub(ARGV[12 + index], before, after, 1)), ARGV[1])
+            append(KEYS[index], (string.gsub(ARGV[14 + index], before, after, 1)), ARGV[1])
         end
     end
     keep(KEYS[2], ARGV[1])
@@ -144,9 +156,10 @@ end
 # KEYS: link. ARGV: owner, request JSON. Returns 1 while the lease is the owner's, else 0.
 ARM = Script(
     "arm",
-    """
+    _CLOCK
+    + """
 if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'request', ARGV[2])
+redis.call('HSET', KEYS[1], 'request', ARGV[2], 'asked_at', now)
 return 1
 """,
 )

@@ -26,6 +26,11 @@ TOLERANCE_SECONDS = 300
 
 #: The longest between two tries to take in an event.
 LONGEST_PAUSE_SECONDS = 60.0
+#: How often it is tried before it is left to reconciliation: while Stripe doesn't answer for about
+#: three days, which is how long Stripe itself tries to deliver; what Stripe refuses, and what can't
+#: be read, for some minutes. Somebody else's refunds must not fill the queue for ever.
+BUSY_TRIES = int(3 * 86_400 / LONGEST_PAUSE_SECONDS)
+REFUSED_TRIES = 10
 
 #: What may come of an event's payload that is none.
 UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
@@ -76,7 +81,7 @@ class Webhooks:
             raise BadSignature("the payload is signed, but is no event of Stripe's") from error
         if event is None or not in_mode(event, livemode=self._livemode):
             return Taken.IGNORED
-        if not _may_be_ours(event) and await self._find(event) is None:
+        if not may_be_ours(event) and await self._find(event) is None:
             return Taken.IGNORED
         await self._inbox.put(event.id, payload.decode())
         self._nudge()
@@ -95,7 +100,8 @@ def in_mode(event: Event, *, livemode: bool) -> bool:
     return True
 
 
-def _may_be_ours(event: Event) -> bool:
+def may_be_ours(event: Event) -> bool:
+    """Say whether an event may be about something of linkgate's that isn't known yet."""
     # Sessions and intents that linkgate made name their link, as a rule. Refunds, disputes and
     # invoices may be about one that doesn't, or that hasn't been heard of yet.
     return event.link is not None or event.type.startswith(("charge.", "invoice.", "customer."))
@@ -106,6 +112,8 @@ class Hears(Protocol):
 
     async def hear_event(self, link_id: str, event: Event) -> bool: ...
 
+    async def leave(self, event: str, account: str | None) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -115,20 +123,39 @@ class Reader:
     attribution: Attribution
 
     async def read(self, item: Item) -> Later | None:
-        """Work on one kept event; see `working.Handle`."""
-        event = read_event(json.loads(item.body))
-        if event is None:
-            return None
+        """Work on one kept event; see `working.Handle`.
+
+        What can't be taken in after many tries is left to reconciliation.
+        """
+        event: Event | None = None
         try:
-            link = await self.attribution.link_of(event)
+            event = read_event(json.loads(item.body))
+            if event is not None:
+                await self._take_in(event)
         except (DestinationBusy, DestinationMisconfigured) as error:
-            log.warning("whose %s is can't be found out now: %s", event.id, error)
+            log.warning("whose %s is can't be found out now: %s", item.id, error)
+            most = BUSY_TRIES if isinstance(error, DestinationBusy) else REFUSED_TRIES
+        except UNREADABLE:
+            log.exception("the event %s can't be taken in", item.id)
+            most = REFUSED_TRIES
+        else:
+            return None
+        if item.tries < most:
             return Later(pause(item.tries, longest=LONGEST_PAUSE_SECONDS), failed=True)
+        left = await self.books.leave(item.id, event.account if event else None)
+        log.error(
+            "the event %s is given up after %d tries; reconciliation asks for it again, as for %d "
+            "in all",
+            *(item.id, item.tries + 1, left),
+        )
+        return None
+
+    async def _take_in(self, event: Event) -> None:
+        link = await self.attribution.link_of(event)
         if link is None:
             log.debug("%s %s is about nothing of linkgate's", event.type, event.id)
-            return None
+            return
         await self.books.hear_event(link, event)
-        return None
 
 
 def verify(payload: bytes, signature: str, secrets: Sequence[str], now: float) -> None:

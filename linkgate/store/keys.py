@@ -13,6 +13,8 @@ def lease(name: str) -> str:
 MODE = "lg:mode"  # String: "live" or "test", whichever this store is used in.
 RECONCILED = "lg:reconciled"  # String: up to when Stripe's events were gone through (Unix s).
 
+LEFT = "lg:left"  # Sorted set: Stripe's events to be taken in some day, by when they happened (s).
+
 
 def link(link_id: str) -> str:
     """Hash: what is known of a touched link, its attempt, its lease, its current session."""

@@ -71,6 +71,24 @@ def session(id_: str = "cs_test_1", **more: Any) -> dict[str, Any]:
     }
 
 
+def charge(intent: str | None, **more: Any) -> dict[str, Any]:
+    """A charge that was given back; of nobody's link."""
+    return {
+        "id": "ch_1",
+        "object": "charge",
+        "status": "succeeded",
+        "captured": True,
+        "amount": 4900,
+        "amount_captured": 4900,
+        "amount_refunded": 4900,
+        "refunded": True,
+        "currency": "eur",
+        "payment_intent": intent,
+        "metadata": {},
+        **more,
+    }
+
+
 def signed(payload: str, *, at: float | None = None, secret: str = WEBHOOK_SECRET) -> str:
     """A Stripe-Signature header."""
     when = int(time.time() if at is None else at)

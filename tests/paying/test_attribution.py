@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from linkgate.attributing import Attribution
 from linkgate.errors import StoreUnavailable
+from linkgate.payments import read_event
 from linkgate.tokens import Link
 from tests.paying.kit import (
     SUBSCRIPTION,
     act,
     bought,
+    charge,
     counts,
     enter,
     event,
@@ -25,23 +28,6 @@ from tests.paying.kit import (
     session,
 )
 from tests.stack import SCANNER, Stack
-
-
-def charge(intent: str | None, **more: Any) -> dict[str, Any]:
-    return {
-        "id": "ch_1",
-        "object": "charge",
-        "status": "succeeded",
-        "captured": True,
-        "amount": 4900,
-        "amount_captured": 4900,
-        "amount_refunded": 4900,
-        "refunded": True,
-        "currency": "eur",
-        "payment_intent": intent,
-        "metadata": {},
-        **more,
-    }
 
 
 def invoice(**more: Any) -> dict[str, Any]:
@@ -368,3 +354,18 @@ async def test_the_account_of_a_connect_event_is_kept(stack: Stack) -> None:
     await hear(stack, event("checkout.session.completed", paid, account="acct_1"))
     found = (await row(stack, link)).ledger
     assert {one.account for one in (*found.sessions.values(), *found.others.values())} == {"acct_1"}
+
+
+async def test_only_the_listed_accounts_events_count(stack: Stack) -> None:
+    """Whoever runs a connected account could name anybody's link in its metadata."""
+    books, stripe = stack.gateway.books, stack.gateway.stripe
+    await stack.campaign()
+    link = stack.link()
+    paid = session(metadata=metadata(link))
+    trusting = Attribution(books, stripe)
+    choosy = Attribution(books, stripe, frozenset({"acct_2"}))
+    for account, by in (("acct_1", None), ("acct_2", link.id), (None, link.id)):
+        found = read_event(event("checkout.session.completed", paid, account=account))
+        assert found
+        assert await choosy.link_of(found) == by
+        assert await trusting.link_of(found) == link.id

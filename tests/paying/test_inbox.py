@@ -13,16 +13,18 @@ from linkgate.bookkeeping import Bookkeeper
 from linkgate.errors import ConfigError, StoreUnavailable
 from linkgate.gateway import Gateway
 from linkgate.payments import read_event
+from linkgate.store import keys
 from linkgate.store.ledgers import Ledgers
 from linkgate.store.queue import Queue
 from linkgate.tokens import Link
-from linkgate.webhooks import TOLERANCE_SECONDS
+from linkgate.webhooks import BUSY_TRIES, REFUSED_TRIES, TOLERANCE_SECONDS
 from tests.paying.conftest import Heard
 from tests.paying.kit import (
     SUBSCRIPTION,
     Killed,
     act,
     bought,
+    charge,
     counts,
     enter,
     event,
@@ -69,7 +71,57 @@ async def test_what_can_t_be_read_later_holds_up_nothing(
     await stack.gateway.reader.work()
     assert (await fields(stack, link))["done"] == "paid"
     assert set(await stack.gateway.inbox.ids()) == {"evt_broken", "evt_odd"}
-    assert "an item of the queue inbox failed" in caplog.text
+    assert "the event evt_broken can't be taken in" in caplog.text
+
+
+async def tried_often(stack: Stack, tries: int) -> None:
+    """Let all that waits in the inbox have failed so often, and be due."""
+    inbox = stack.gateway.inbox
+    client: Any = stack.gateway.store.connection.client
+    for id_, text in (await client.hgetall(keys.queue_items(inbox.name))).items():
+        generation, _, held, body = json.loads(text)
+        item = json.dumps([generation, tries, held, body])
+        await client.hset(keys.queue_items(inbox.name), id_, item)
+        await client.zadd(keys.queue_due(inbox.name), {id_: 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(403, REFUSED_TRIES), (500, BUSY_TRIES)], ids=["refused", "away"]
+)
+async def test_what_is_never_answered_is_left_to_reconciliation(
+    stack: Stack,
+    status: int,
+    tries: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A restricted key: every refund of the account would stay, and take others' places."""
+    from linkgate import attributing
+
+    monkeypatch.setattr(attributing, "ASKING_SECONDS", 0.2)
+    await stack.gateway.reader.stop()
+    await stack.fault(match="GET /v1/payment_intents/*", status=status, times=None)
+    refund = event("charge.refunded", charge("pi_foreign"), account="acct_1")
+    assert (await post(stack, refund)).status == 200
+    await tried_often(stack, tries - 1)
+    await stack.gateway.reader.work()
+    assert await stack.gateway.inbox.ids() == [refund["id"]]
+    assert await stack.gateway.store.ledgers.left() == []
+    await tried_often(stack, tries)
+    await stack.gateway.reader.work()
+    assert await stack.gateway.inbox.ids() == []
+    assert await stack.gateway.store.ledgers.left() == [(refund["id"], "acct_1")]
+    [said] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert f"the event {refund['id']} is given up after {tries + 1} tries" in said.getMessage()
+
+
+async def test_what_can_never_be_read_is_left_to_reconciliation(stack: Stack) -> None:
+    await stack.gateway.reader.stop()
+    await stack.gateway.inbox.put("evt_broken", "{")
+    await tried_often(stack, REFUSED_TRIES)
+    await stack.gateway.reader.work()
+    assert await stack.gateway.inbox.ids() == []
+    assert await stack.gateway.store.ledgers.left() == [("evt_broken", None)]
 
 
 STEPS = [

@@ -10,11 +10,20 @@ from linkgate import reconciling
 from linkgate.errors import DestinationBusy, LinkgateError
 from linkgate.gateway import Gateway
 from linkgate.payments import EVENTS
-from linkgate.reconciling import FIRST_SECONDS, GRACE_SECONDS, LONGEST_SECONDS, OVERLAP_SECONDS
+from linkgate.reconciling import (
+    FIRST_SECONDS,
+    GRACE_SECONDS,
+    LONGEST_SECONDS,
+    LONGEST_SLICE_SECONDS,
+    MOST_FAILURES,
+    OVERLAP_SECONDS,
+)
+from linkgate.store import keys
 from linkgate.tokens import Link
 from tests.paying.kit import (
     act,
     bought,
+    charge,
     counts,
     enter,
     fields,
@@ -222,6 +231,7 @@ async def test_a_passing_fault_is_ridden_out(stack: Stack, fault: dict[str, Any]
 async def test_after_a_lasting_fault_the_next_time_makes_up_for_it(
     stack: Stack, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await stack.gateway.reconciler.stop()
     monkeypatch.setattr(reconciling, "PAGE_SECONDS", 0.3)
     link, _ = await lost(stack)
     before = await stack.gateway.store.ledgers.reconciled()
@@ -246,15 +256,151 @@ async def test_whose_refund_it_is_that_can_t_be_found_out_now_is_later(
         del events[name]
     for told in events.values():
         told["data"]["object"]["metadata"] = {}
-    before = await stack.gateway.store.ledgers.reconciled()
     await stack.fault(match="GET /v1/payment_intents/*", status=500, times=None)
-    report = await stack.gateway.reconciler.events()
-    assert (report.missed, report.failed) == ([], 1)
-    assert await stack.gateway.store.ledgers.reconciled() == before
+    for _ in range(2):
+        report = await stack.gateway.reconciler.events()
+        assert (report.missed, report.failed) == ([], 1)
+        # What came after it is not gone through again and again for its sake.
+        assert await stack.gateway.store.ledgers.reconciled() == report.until
+    stack.clock.offset += 86_400
     await stack.control("DELETE", "faults")
     report = await stack.gateway.reconciler.events()
     assert report.missed == [("charge.refunded", link.id)]
+    assert await stack.gateway.store.ledgers.left() == []
     assert [payment.refunded for payment in (await row(stack, link)).ledger.payments] == [4900]
+
+
+async def refunds(stack: Stack, count: int) -> None:
+    """Let there be other people's refunds in Stripe's list."""
+    await stack.control("POST", "webhooks/lose", {"events": None})
+    for number in range(count):
+        stack.sandbox.world.emit("charge.refunded", charge(f"pi_{number}"))
+    await stack.control("DELETE", "webhooks")
+
+
+async def test_what_the_key_may_not_ask_about_doesn_t_fill_each_run(stack: Stack) -> None:
+    await refunds(stack, 8)
+    stack.clock.offset += GRACE_SECONDS + 60
+    forbidden = {"match": "GET /v1/payment_intents/*", "status": 403, "times": None}
+    await stack.fault(**forbidden)
+    events = stack.gateway.reconciler.events
+    assert (await events()).failed == 8
+    stack.clock.offset += 86_400
+    for _ in range(3):
+        report = await events()
+        assert report.failed == MOST_FAILURES
+    assert report.events == 0
+    assert len(await stack.gateway.store.ledgers.left()) == 8
+    # In a dry run nothing is struck out, or left for another time.
+    await stack.control("DELETE", "faults")
+    assert (await events(dry_run=True)).failed == 0
+    assert len(await stack.gateway.store.ledgers.left()) == 8
+    assert (await events()).missed == []
+    assert await stack.gateway.store.ledgers.left() == []
+
+
+async def test_what_stripe_has_forgotten_is_given_up(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stack.gateway.books.leave("evt_gone", "acct_1")
+    assert await stack.gateway.store.ledgers.left() == [("evt_gone", "acct_1")]
+    report = await stack.gateway.reconciler.events()
+    assert (report.failed, await stack.gateway.store.ledgers.left()) == (0, [])
+    assert "evt_gone was never taken in" in caplog.text
+
+
+async def test_by_hand_the_last_minutes_are_not_left_out(stack: Stack) -> None:
+    """Whoever types the command has just lost something."""
+    link, _ = await lost(stack)
+    stack.clock.offset -= 240
+    reconciler = stack.gateway.reconciler
+    report = await reconciler.everything(dry_run=True)
+    assert {name for _, name in report.missed} == {link.id}
+    assert abs(report.until - stack.clock()) <= 2
+    report = await reconciler.everything()
+    assert len(report.missed) == 2
+    # By itself it goes on from where all was settled.
+    kept = await stack.gateway.store.ledgers.reconciled()
+    assert kept == report.until - GRACE_SECONDS
+
+
+async def test_a_long_time_is_gone_through_in_slices_and_what_was_done_is_kept(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.gateway.reconciler.stop()
+    link, _ = await lost(stack)
+    stack.clock.offset += 2 * 86_400
+    stripe, asked_for = stack.gateway.stripe, []
+    events = type(stripe).events
+
+    def counted(self: Any, since: int, until: int, *rest: Any) -> Any:
+        asked_for.append((since, until))
+        if len(asked_for) == 3:
+            raise DestinationBusy("Stripe went away")
+        return events(self, since, until, *rest)
+
+    monkeypatch.setattr(type(stripe), "events", counted)
+    client: Any = stack.gateway.store.connection.client
+    await client.set(keys.RECONCILED, int(stack.clock()) - FIRST_SECONDS)
+    with pytest.raises(DestinationBusy):
+        await stack.gateway.reconciler.events()
+    # One after the other, each beginning where the last has ended, longer while little happens.
+    (begin, first), (second, end), _ = asked_for
+    assert (first - begin + 1, second, end - second + 1) == (3600, first + 1, 7200)
+    assert await stack.gateway.store.ledgers.reconciled() == end
+    asked_for.clear()
+    asked_for += [(0, 0)] * 3
+    report = await stack.gateway.reconciler.events()
+    assert report.since == end - OVERLAP_SECONDS
+    assert (await fields(stack, link))["done"] == "paid"
+    assert max(until - since for since, until in asked_for) < LONGEST_SLICE_SECONDS
+    assert await stack.gateway.store.ledgers.reconciled() == report.until
+
+
+async def test_a_crowded_slice_is_followed_by_a_short_one(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.gateway.reconciler.stop()
+    monkeypatch.setattr(reconciling, "FEW_EVENTS", 3)
+    await refunds(stack, 4)
+    stack.clock.offset += 4 * 3600
+    asked_for: list[int] = []
+    events = type(stack.gateway.stripe).events
+
+    def counted(self: Any, since: int, until: int, *rest: Any) -> Any:
+        asked_for.append(until - since + 1)
+        return events(self, since, until, *rest)
+
+    monkeypatch.setattr(type(stack.gateway.stripe), "events", counted)
+    await stack.gateway.reconciler.events(int(stack.clock()) - 9 * 3600)
+    # 1, 2 and 4 hours: the third has them all.
+    assert asked_for[:4] == [3600, 7200, 14_400, 3600]
+
+
+async def test_by_hand_what_an_older_version_never_watched_is_put_under_watch(
+    stack: Stack,
+) -> None:
+    await stack.campaign()
+    await stack.gateway.watcher.stop()
+    link = stack.link()
+    session_id = await bought(stack, link, "pay-later")
+    client: Any = stack.gateway.store.connection.client
+    watch = stack.gateway.watch.queue
+    await client.delete(keys.queue_due(watch.name), keys.queue_items(watch.name))
+    reconciler = stack.gateway.reconciler
+    since = int(stack.clock()) - 900
+    await reconciler.everything(since, dry_run=True)
+    assert await watch.ids() == []
+    await stack.control("POST", "webhooks/lose", {"events": None})
+    await act(stack, session_id, "settle")
+    stack.sandbox.world.objects["event"] = {
+        id_: told
+        for id_, told in stack.sandbox.world.objects["event"].items()
+        if told["type"] == "checkout.session.completed"
+    }
+    report = await reconciler.everything(since)
+    assert (report.missed, report.asked, report.drifted) == ([], 1, 1)
+    assert (await fields(stack, link))["done"] == "paid"
 
 
 async def test_one_process_does_it_for_all(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,20 @@ async def test_up_to_when_was_reconciled(ledgers: Ledgers) -> None:
     assert await ledgers.reconciled() is None
     await ledgers.set_reconciled(NOW)
     assert await ledgers.reconciled() == NOW
+    # Whoever began earlier and ends later doesn't take it back.
+    await ledgers.set_reconciled(NOW - 9)
+    assert await ledgers.reconciled() == NOW
+
+
+async def test_no_more_events_are_left_than_there_is_room_for(
+    ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkgate.store.ledgers.MOST_LEFT", 3)
+    assert [await ledgers.leave(f"evt_{n}", None, NOW + n) for n in range(5)] == [1, 2, 3, 3, 3]
+    assert await ledgers.left() == [(f"evt_{n}", None) for n in (2, 3, 4)]
+    await ledgers.strike_out("evt_3", "acct_1")
+    await ledgers.strike_out("evt_3", None)
+    assert await ledgers.left() == [("evt_2", None), ("evt_4", None)]
 
 
 async def test_a_payment_is_kept_as_long_as_any_link_lives(

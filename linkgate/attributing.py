@@ -49,6 +49,8 @@ class Attribution:
 
     books: Books
     stripe: Knows
+    #: The connected accounts whose events count, for Connect; all if it is empty.
+    accounts: frozenset[str] = frozenset()
 
     async def link_of(self, event: Event, *, keep: bool = True) -> str | None:
         """Return the id of the link that an event belongs to, None if it is none of linkgate's.
@@ -56,6 +58,9 @@ class Attribution:
         What Stripe tells of it is taken in, unless it is not to `keep` it. Raises DestinationBusy,
         DestinationMisconfigured, StoreUnavailable.
         """
+        # Whoever runs a connected account writes its metadata, and could name any link in it.
+        if event.account and self.accounts and event.account not in self.accounts:
+            return None
         if event.link and event.campaign:
             # Another linkgate (staging, another brand) may use the same account.
             return event.link if await self.books.ours(event.link, event.campaign) else None

@@ -146,7 +146,7 @@ class Gateway:
             terms=_terms(config),
             clock=clock,
         )
-        attribution = Attribution(books, stripe)
+        attribution = Attribution(books, stripe, frozenset(config.stripe.connected_accounts))
         inbox = Queue(store.connection, "inbox")
         reader = Worker(inbox, Reader(books, attribution).read, lease_seconds=30)
         watcher = Worker(watched, watch.handle, side_by_side=4, lease_seconds=60)

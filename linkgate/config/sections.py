@@ -149,6 +149,14 @@ class Stripe(Section):
         "/webhooks/stripe below public_url; several while one is rolled. Without any, every "
         "webhook is refused and no link is ever known to be paid.",
     )
+    connected_accounts: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^acct_[A-Za-z0-9]{1,250}$")], ...],
+        About("list of account ids", '["acct_1032D82eZvKYlo2C"]'),
+    ] = Field(
+        default=(),
+        description="For Connect platforms: the connected accounts whose events count. Unset, all "
+        "of them do, and whoever runs one could call any link paid.",
+    )
     api_base: Annotated[str, AfterValidator(checks.api_base), About("URL")] = Field(
         default="https://api.stripe.com",
         description="Where Stripe's API is. Another address only for `linkgate sandbox`.",

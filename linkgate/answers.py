@@ -10,6 +10,7 @@ from linkgate.destinations.location import header_value
 from linkgate.detection import prefetching
 from linkgate.pages import LAWS, Page, Pages
 from linkgate.payments import SessionState
+from linkgate.references import References
 from linkgate.returning import cookie
 from linkgate.signals import Signals
 from linkgate.tokens import Keyring, LinkTokens, Reading
@@ -116,7 +117,8 @@ class Answer:
         if lasting > 0 and self.campaign and self.campaign.destination.returns_here:
             # For the way back: linkgate's own page then knows the link, and its address doesn't.
             token = self.means.tokens.issue(link)
-            headers.append((b"set-cookie", cookie(token, lasting, secure)))
+            path = References(self.means.keyring).return_path(link.id)
+            headers.append((b"set-cookie", cookie(token, path, lasting, secure=secure)))
         if lasting > 0 and anonymous.way_of(link):
             # For the next visit: whoever comes without a link has one from here on.
             token = self.means.tokens.issue(link)

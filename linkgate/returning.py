@@ -1,10 +1,10 @@
 """Coming back from a checkout: what the store knows of it, told to the person who returns.
 
 Three addresses: for whoever is done and for whoever left, where a campaign gives none of its own,
-and for whoever comes from the billing portal. All name the link by a reference, and nothing here mints: what a page tells is how the payment
-stands, and that is known from Stripe's signed events, never from the return itself. The way back
-into the checkout is the link's own form, and the token it needs is in a cookie of the browser that
-was sent there, not in the address.
+and for whoever comes from the billing portal. All name the link by a reference, and nothing here
+mints: what a page tells is how the payment stands, and that is known from Stripe's signed events,
+never from the return itself. The way back into the checkout is the link's own form, and the token
+it needs is in a cookie of the browser that was sent there, not in the address.
 """
 
 import logging
@@ -13,23 +13,26 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from linkgate import challenge
+from linkgate import anonymous, challenge
 from linkgate.campaigns import Campaign, Status
 from linkgate.errors import LinkgateError, StoreUnavailable, TokenError
 from linkgate.pages import Page, Pages
 from linkgate.pages.returns import Way
 from linkgate.payments import DONE, Session, SessionState
-from linkgate.references import CANCELLED, PORTAL, RETURN_PATH, References
+from linkgate.references import CANCELLED, PORTAL, References
 from linkgate.store import Store
 from linkgate.store.entries import Row
-from linkgate.tokens import Keyring, LinkTokens
+from linkgate.tokens import Keyring, Link, LinkTokens
 
 log = logging.getLogger(__name__)
 
-#: Holds the token of the link by which this browser went to a checkout last.
+#: Holds the token of the link by which this browser went to a checkout; one for each link.
 COOKIE: Final = "lg_link"
 #: A browser has one; more in a header are somebody's attempt to keep us verifying.
 _COOKIES_READ: Final = 8
+#: How long a browser keeps it, in seconds, if not for longer: Stripe's own page for a session that
+#: ran out leads back here as well.
+_COOKIE_SECONDS: Final = 86_400
 
 #: For whoever has waited less than so long, the page renews itself after so long; all in seconds.
 _RENEWALS: Final = ((60, 3), (600, 10), (86_400, 60))
@@ -98,13 +101,31 @@ class _Known:
         """The page that says why the link opens nothing now; empty if it does."""
         if "revoked_at" in self.row.fields:
             return "revoked"
-        return _STATUS_PAGES.get(self.campaign.status, "") if self.campaign else ""
+        if self.campaign and self.campaign.status in _STATUS_PAGES:
+            return _STATUS_PAGES[self.campaign.status]
+        if self.public:
+            return "" if self._still_public else "ended"
+        expires_at = int(self.row.fields.get("expires_at") or 0)
+        # Whoever holds a good token has a newer link than the one that was kept.
+        return "expired" if not self.token and 0 < expires_at <= self.now else ""
+
+    @property
+    def public(self) -> anonymous.Way | None:
+        """The unsigned way by which the person came; None for whoever was sent a link."""
+        return _unsigned_way(self.row)
+
+    @property
+    def _still_public(self) -> bool:
+        way = self.public
+        return bool(way and self.campaign and anonymous.opens(self.campaign, way.price))
 
     @property
     def way(self) -> Way:
         if self.closed:
             return Way.CLOSED
-        return Way.BUTTON if self.token else Way.LINK
+        if self.token:
+            return Way.BUTTON
+        return Way.PUBLIC if self.public else Way.LINK
 
 
 class Returning:
@@ -155,10 +176,10 @@ class Returning:
             )
         if row is None:
             return self.pages.simple("unknown", lang=lang)
-        token = self._token(come.cookies, link, now)
+        token = self._token(come.cookies, link, row, now)
         known = _Known(link, row, campaign, token, lang, now, since)
         if cancelled:
-            return self._cancelled(known)
+            return await self._cancelled(known, shown=come.shown)
         if portal:
             return self.pages.simple("back", lang=lang, campaign=known.name)
         page = self._done(known)
@@ -168,10 +189,16 @@ class Returning:
             await self._ask(link)
         return self._unheard(known) or self._waiting("confirming", known)
 
-    def _cancelled(self, known: _Known) -> Page:
+    async def _cancelled(self, known: _Known, *, shown: bool) -> Page:
+        newest = known.row.sessions[-1].state if known.row.sessions else None
         page = known.closed
         if not known.payable:
             page = _DONE_PAGES.get(known.row.fields["done"], "already_paid")
+        elif newest in DONE and (done := self._done(known)):
+            return done
+        elif shown and newest is SessionState.OPEN:
+            # It may have been paid all the same: who is done can go back in the browser, too.
+            await self._ask(known.link)
         if page:
             return self.pages.simple(page, lang=known.lang, campaign=known.name)
         return self._stopped("cancelled", known)
@@ -240,8 +267,12 @@ class Returning:
         except LinkgateError as error:
             log.warning("link %s: nobody could be asked how it stands: %s", link, error)
 
-    def _token(self, cookies: str, link: str, now: float) -> str | None:
+    def _token(self, cookies: str, link: str, row: Row, now: float) -> str | None:
         """The token in the cookie, if it is a good one of this very link."""
+        if way := _unsigned_way(row):
+            reading = anonymous.remembered(self._tokens, way, cookies, now)
+            if reading and reading.link.id == link:
+                return reading.token
         named = (part.strip().partition("=") for part in cookies.split(";"))
         values = [value for name, _, value in named if name == COOKIE]
         for value in values[:_COOKIES_READ]:
@@ -268,14 +299,21 @@ def telling(row: Row, *, payable: bool) -> Session | None:
     return done or opened or next(iter(newest_first), None)
 
 
-def cookie(token: str, seconds: float, secure: bool) -> bytes:
+def _unsigned_way(row: Row) -> anonymous.Way | None:
+    fields = row.fields
+    return anonymous.way_of(Link(fields.get("campaign", ""), fields.get("recipient", ""), 0))
+
+
+def cookie(token: str, path: str, seconds: float, *, secure: bool) -> bytes:
     """Return the Set-Cookie header's value for a browser that is sent to a checkout.
 
-    `token` is the link's, and `seconds` are the session's life. It is sent to the return pages
-    alone; no script can read it, and of what other sites cause only a navigation carries it, which
-    the return from Stripe is.
+    `token` is the link's, `path` its return pages', and `seconds` are the session's life. It is
+    sent to those pages alone, so that of many links' cookies each request has one; no script can
+    read it, and of what other sites cause only a navigation carries it, which the return from
+    Stripe is.
     """
-    attributes = f"Max-Age={int(seconds)}; Path={RETURN_PATH.rstrip('/')}; HttpOnly; SameSite=Lax"
+    age = int(max(seconds, _COOKIE_SECONDS))
+    attributes = f"Max-Age={age}; Path={path}; HttpOnly; SameSite=Lax"
     return f"{COOKIE}={token}; {attributes}{'; Secure' if secure else ''}".encode()
 
 

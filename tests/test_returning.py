@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from linkgate import campaigns, challenge
+from linkgate import anonymous, campaigns, challenge
 from linkgate.campaigns import Campaign, Status
 from linkgate.errors import StoreUnavailable
 from linkgate.pages import Brand, Page, Pages
@@ -50,12 +50,13 @@ class Kept:
         self.row: Row | None = Row({"campaign": "spring", **fields}, sessions, (), {})
         self.campaign = of
         self.away = False
+        self.name = LINK.id
         self.links = self.campaigns = self
 
     async def read(self, name: str) -> Row | None:
         if self.away:
             raise StoreUnavailable("away")
-        return self.row if name == LINK.id else None
+        return self.row if name == self.name else None
 
     def peek(self, slug: str) -> Campaign | None:
         return None
@@ -119,7 +120,7 @@ def form(page: Page) -> tuple[str, str] | None:
 
 CANCELLED = f"{REF}/cancelled"
 CONFIRMING = "Waiting for confirmation"
-NOT_CHARGED = "Nothing was charged"
+LEFT = "You have left the checkout"
 
 
 # Done
@@ -180,14 +181,18 @@ async def test_a_link_that_may_be_paid_again_waits_for_the_payment_that_is_new()
     twice = campaign(max_payments=2)
     scene = Scene(session("paid", 1), session("open", 2), of=twice)
     assert await heading(scene) == CONFIRMING
-    assert await heading(scene, CANCELLED) == NOT_CHARGED
+    assert await heading(scene, CANCELLED) == LEFT
     older = Scene(session("open", 1), session("paid", 2), of=twice)
     assert await heading(older) == "Payment confirmed"
     endless = Scene(session("paid"), of=campaign(max_payments="unlimited"))
-    assert await heading(endless, CANCELLED) == NOT_CHARGED
+    assert await heading(endless, CANCELLED) == "Payment confirmed"
     full = Scene(session("paid", 1), session("paid", 2), session("open", 3), of=twice)
     assert await heading(full) == "Payment confirmed"
     assert await heading(full, CANCELLED) == "This has already been paid"
+    on_its_way = Scene(session("pending"), of=twice)
+    assert await heading(on_its_way, CANCELLED, cookies=MINE) == "Your payment is being confirmed"
+    again = Scene(session("paid", 1), session("expired", 2), of=twice)
+    assert await heading(again, CANCELLED, cookies=MINE) == LEFT
 
 
 # Waiting
@@ -250,8 +255,21 @@ async def test_stripe_is_asked_for_someone_who_has_waited_some_seconds() -> None
         assert len(scene.asked) == asked, waited
     assert set(scene.asked) == {LINK.id}
     await scene.page(query=f"since={int(NOW) - 60}", shown=False)
-    await scene.page(CANCELLED, query=f"since={int(NOW) - 60}")
     assert len(scene.asked) == 2
+
+
+async def test_stripe_is_asked_for_someone_who_left_what_may_have_been_paid() -> None:
+    # With "back" in their browser, say, and the webhook is late.
+    scene = Scene(session("open"))
+    page = await scene.page(CANCELLED, cookies=MINE)
+    assert "As far as we know" in html(page)
+    assert scene.asked == [LINK.id]
+    await scene.page(CANCELLED, shown=False)
+    assert len(scene.asked) == 1
+    for state in ("paid", "pending", "complete", "failed", "expired"):
+        known = Scene(session(state))
+        await known.page(CANCELLED)
+        assert known.asked == []
 
 
 @pytest.mark.parametrize("state", ["paid", "complete", "pending", "failed"])
@@ -374,18 +392,74 @@ async def test_one_good_cookie_among_others_is_enough() -> None:
     assert form(await Scene(session("open")).page(CANCELLED, cookies=cookies))
 
 
-def test_the_cookie_goes_to_the_return_pages_alone() -> None:
-    value = cookie(TOKEN, 1800.7, secure=True).decode()
-    assert value == f"lg_link={TOKEN}; Max-Age=1800; Path=/return; HttpOnly; SameSite=Lax; Secure"
-    assert "Secure" not in cookie(TOKEN, 1800, secure=False).decode()
+def test_the_cookie_goes_to_its_own_links_return_pages_alone() -> None:
+    value = cookie(TOKEN, f"/return/{REF}", 100_000.7, secure=True).decode()
+    attributes = f"Max-Age=100000; Path=/return/{REF}; HttpOnly; SameSite=Lax; Secure"
+    assert value == f"lg_link={TOKEN}; {attributes}"
+    # Stripe shows its page for a session that ran out, and that leads back here.
+    short = cookie(TOKEN, f"/return/{REF}", 1800, secure=False).decode()
+    assert "Max-Age=86400;" in short
+    assert "Secure" not in short
+
+
+PUBLIC = anonymous.link("spring", None, "nonce", int(NOW) + 86_400)
+PUBLIC_REF = References(KEYRING).issue_return(PUBLIC.id)
+
+
+def public(state: str, **changes: Any) -> Scene:
+    """Somebody who came by the campaign's poster."""
+    about = {"recipient": PUBLIC.recipient, "expires_at": str(PUBLIC.expires_at)}
+    fields = {**about, **changes.pop("fields", {})}
+    scene = Scene(session(state), fields=fields, of=campaign(**{"public": True, **changes}))
+    scene.store.name = PUBLIC.id
+    return scene
+
+
+@pytest.mark.parametrize(("path", "state"), [("/cancelled", "open"), ("", "failed")])
+async def test_nobody_who_came_by_a_poster_is_sent_to_an_email(path: str, state: str) -> None:
+    address = PUBLIC_REF + path
+    page = await public(state).page(address)
+    assert "where you found this offer" in html(page)
+    assert "email" not in html(page)
+    assert form(page) is None
+    # Their browser may know the link all the same.
+    token = LinkTokens(KEYRING).issue(PUBLIC)
+    mine = anonymous.cookie(PUBLIC, token, NOW, secure=True).decode().partition(";")[0]
+    sent = form(await public(state).page(address, cookies=f"theme=dark; {mine}"))
+    assert sent
+    assert sent[0] == f"/l/{token}"
+    # A link of another visit is not theirs.
+    other = anonymous.link("spring", None, "another", int(NOW) + 86_400)
+    named = mine.partition("=")[0] + "=" + LinkTokens(KEYRING).issue(other)
+    assert form(await public(state).page(address, cookies=named)) is None
+
+
+async def test_a_posters_link_that_has_expired_is_no_loss_but_a_closed_campaign_is() -> None:
+    expired = public("open", fields={"expires_at": str(int(NOW) - 1)})
+    assert "where you found this offer" in html(await expired.page(f"{PUBLIC_REF}/cancelled"))
+    closed = public("open", public=False)
+    assert await heading(closed, f"{PUBLIC_REF}/cancelled") == "No longer available"
+
+
+async def test_a_link_that_has_expired_is_no_way_back() -> None:
+    old = {"expires_at": str(int(NOW))}
+    left = Scene(session("open"), fields=old)
+    assert await heading(left, CANCELLED) == "This link has expired"
+    failed = html(await Scene(session("failed"), fields=old).page())
+    assert "nothing was charged" in failed
+    assert "open the link" not in failed
+    paid = Scene(session("paid"), fields=old)
+    assert await heading(paid, CANCELLED) == "This has already been paid"
+    # A newer token of the same link, which this browser holds.
+    assert form(await Scene(session("open"), fields=old).page(CANCELLED, cookies=MINE))
 
 
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("open", NOT_CHARGED),
-        ("expired", NOT_CHARGED),
-        ("failed", NOT_CHARGED),
+        ("open", LEFT),
+        ("expired", LEFT),
+        ("failed", LEFT),
         ("paid", "This has already been paid"),
         ("complete", "This is already done"),
         ("pending", "Your payment is being confirmed"),
@@ -471,7 +545,7 @@ async def test_without_a_store_the_page_says_so_and_looks_again(path: str) -> No
 async def test_junk_at_the_end_of_the_address_does_no_harm(junk: str) -> None:
     scene = Scene(session("open"))
     assert await heading(scene, REF + junk) == CONFIRMING
-    assert await heading(scene, CANCELLED + junk) == NOT_CHARGED
+    assert await heading(scene, CANCELLED + junk) == LEFT
 
 
 async def test_it_is_said_in_the_persons_language() -> None:

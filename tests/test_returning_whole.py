@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from linkgate.references import CANCELLED, References
 from linkgate.tokens import Link
 from tests.stack import BROWSER, SCANNER, STRIPE_KEY, Answer, Stack
 from tests.threaded import Threaded, press
@@ -62,7 +63,7 @@ async def test_a_payment_is_confirmed_by_the_webhook_and_not_by_the_return(stack
 async def test_whoever_left_starts_afresh_by_a_press_alone(stack: Stack) -> None:
     link, _, left = await opened(stack)
     page = await stack.get(left)
-    assert (page.status, heading(page)) == (200, "Nothing was charged")
+    assert (page.status, heading(page)) == (200, "You have left the checkout")
     assert page.action == stack.path(link)
     # The first session has run out meanwhile.
     [first] = await stack.sessions()
@@ -89,18 +90,28 @@ async def test_another_browser_gets_no_button(stack: Stack) -> None:
         assert token not in (await stack.get(address)).text
 
 
-async def test_the_cookie_is_for_the_return_pages_and_for_as_long_as_the_session(
-    stack: Stack,
-) -> None:
+async def test_the_cookie_is_for_the_links_return_pages_and_lasts_a_day(stack: Stack) -> None:
     await stack.campaign(destination=OWN_PAGES, policy="direct")
-    answer = await stack.get(stack.path(stack.link()))
+    link = stack.link()
+    answer = await stack.get(stack.path(link))
     assert answer.status == 303
     set_cookie = answer.headers.getall("Set-Cookie")  # type: ignore[attr-defined]
     [value] = [one for one in set_cookie if one.startswith("lg_link=")]
     attributes = dict(part.strip().partition("=")[::2] for part in value.split(";")[1:])
     assert attributes.keys() == {"Max-Age", "Path", "HttpOnly", "SameSite"}
-    assert (attributes["Path"], attributes["SameSite"]) == ("/return", "Lax")
-    assert 1700 < int(attributes["Max-Age"]) <= 2000
+    done, _ = await addresses(stack)
+    assert (stack.url + attributes["Path"], attributes["SameSite"]) == (done, "Lax")
+    assert int(attributes["Max-Age"]) == 86_400
+
+
+async def test_each_of_two_links_in_one_browser_keeps_its_way_back(stack: Stack) -> None:
+    first, _, left = await opened(stack)
+    second = stack.link()
+    await stack.get(stack.path(second))
+    assert (await stack.get(left)).action == stack.path(first)
+    reference = References(stack.gateway.keyring)
+    page = await stack.get(reference.return_path(second.id) + CANCELLED)
+    assert page.action == stack.path(second)
 
 
 @pytest.mark.parametrize("headers", [BROWSER, SCANNER, PREFETCH, {}])
@@ -189,7 +200,7 @@ def test_a_person_leaves_comes_back_and_pays(gate: Threaded, person: BrowserCont
     page.wait_for_url("**/c/pay/**")
     page.get_by_role("button", name="Cancel Go back").click()
     page.wait_for_url("**/return/*/cancelled")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing was charged")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You have left the checkout")
     press(page)
     page.wait_for_url("**/c/pay/**")
     page.get_by_role("button", name=re.compile("^Pay ")).first.click()

@@ -22,6 +22,8 @@ class Way(StrEnum):
     BUTTON = "button"
     #: The link in the e-mail: this browser is not known to have come by it.
     LINK = "link"
+    #: The poster or the pricing page: there never was an e-mail.
+    PUBLIC = "public"
     #: None: the link opens nothing any more. Only for what failed; whoever cancelled gets the page
     #: that says why.
     CLOSED = "closed"
@@ -70,7 +72,7 @@ class ReturnPages:
         action: str = "",
         challenge: str = "",
     ) -> Page:
-        """The checkout came to nothing: cancelled or failed. Nothing was charged.
+        """The checkout came to nothing: cancelled or failed. Nothing is known to be charged.
 
         With `Way.BUTTON`, pressing it POSTs `challenge` to `action`. Raises `ValueError` if either
         isn't URL-safe.

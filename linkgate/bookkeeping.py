@@ -69,10 +69,6 @@ class Bookkeeper:
         """Leave an event (its id) to reconciliation; returns how many are left to it."""
         return await self.store.ledgers.leave(event, account, int(self.clock()))
 
-    async def leave(self, event: str, account: str | None) -> int:
-        """Leave an event (its id) to reconciliation; returns how many are left to it."""
-        return await self.store.ledgers.leave(event, account, int(self.clock()))
-
     async def knows(self, link_id: str, event: str) -> bool:
         """Say whether an event with this id was taken in."""
         return await self.store.ledgers.knows(link_id, event)

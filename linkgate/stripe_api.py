@@ -194,12 +194,6 @@ class StripeAPI(StripeCalls):
         """Return one event; raises Gone once Stripe has forgotten it."""
         return (await self._dated(f"/v1/events/{event_id}", {}, deadline, account))[0]
 
-    async def event(
-        self, event_id: str, deadline: Deadline, account: str | None = None
-    ) -> Mapping[str, Any]:
-        """Return one event; raises Gone once Stripe has forgotten it."""
-        return (await self._dated(f"/v1/events/{event_id}", {}, deadline, account))[0]
-
     async def create_portal(
         self, params: dict[str, Any], key: str, deadline: Deadline
     ) -> Mapping[str, Any]:

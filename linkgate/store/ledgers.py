@@ -40,20 +40,6 @@ return 1
 """,
 )
 
-#: An event that is left for later costs some hundred bytes.
-MOST_LEFT = 10_000
-
-# KEYS: mark. ARGV: time (Unix s).
-_RECONCILED = Script(
-    "move on the mark",
-    """
-if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then
-    redis.call('SET', KEYS[1], ARGV[1])
-end
-return 1
-""",
-)
-
 # KEYS: counters, mark. ARGV: how long the mark stays (s), then field, amount, field, amount, ...
 _COUNT = Script(
     "count a change",
@@ -167,27 +153,6 @@ class Ledgers:
     async def set_reconciled(self, at: int) -> None:
         """Note up to when Stripe's events were gone through, unless another went further."""
         await self._connection.script(_RECONCILED, [keys.RECONCILED], [at])
-
-    async def leave(self, event: str, account: str | None, at: int) -> int:
-        """Remember an event of Stripe's (its id and time, Unix s) that can't be taken in now.
-
-        Returns how many there are; the oldest go when there are too many.
-        """
-        async with self._connection.guard() as client:
-            await client.zadd(keys.LEFT, {f"{event} {account or ''}": at})
-            await client.zremrangebyrank(keys.LEFT, 0, -1 - MOST_LEFT)
-            return int(await client.zcard(keys.LEFT))
-
-    async def left(self) -> list[tuple[str, str | None]]:
-        """Return the events (id, account) that could not be taken in, oldest first."""
-        async with self._connection.guard() as client:
-            found = cast(list[str], await client.zrange(keys.LEFT, 0, -1))
-        return [(id_, account or None) for id_, _, account in (one.partition(" ") for one in found)]
-
-    async def strike_out(self, event: str, account: str | None) -> None:
-        """Forget one of them."""
-        async with self._connection.guard() as client:
-            await client.zrem(keys.LEFT, f"{event} {account or ''}")
 
     async def leave(self, event: str, account: str | None, at: int) -> int:
         """Remember an event of Stripe's (its id and time, Unix s) that can't be taken in now.

@@ -53,7 +53,7 @@ class Sandbox:
 
     def app(self) -> Litestar:
         """The ASGI application; webhooks are delivered while its lifespan lasts."""
-        api, pages = self._api, Pages(self.world, self.courier.book)
+        api, pages = self._api, Pages(self.world, self.courier.book, self.faults)
         controls = Controls(
             self.world, api, self.faults, self.ledger, self.limits, self.courier, pages
         )

@@ -18,8 +18,10 @@ from litestar.response import Redirect
 from linkgate.sandbox import settle
 from linkgate.sandbox.deeds import Deed, charge_of, perform
 from linkgate.sandbox.errors import ApiError
+from linkgate.sandbox.faults import FaultBook
 from linkgate.sandbox.handling import Handling, HandlingBook
 from linkgate.sandbox.money import written
+from linkgate.sandbox.page_orders import PageOrders
 from linkgate.sandbox.portal_pages import PortalPages
 from linkgate.sandbox.world import Object, World
 
@@ -40,9 +42,10 @@ SHOWN = 50
 class Pages:
     """The handlers under /c, and what they share with the portal's under /p."""
 
-    def __init__(self, world: World, book: HandlingBook) -> None:
+    def __init__(self, world: World, book: HandlingBook, faults: FaultBook) -> None:
         self._world = world
         self._book = book
+        self._orders = PageOrders(world, faults)
         self._templates = Environment(
             loader=PackageLoader("linkgate.sandbox"), autoescape=True, trim_blocks=True
         )
@@ -68,6 +71,9 @@ class Pages:
             session_id: FromPath[str], action: FromPath[str], request: Request[Any, Any, Any]
         ) -> Response[Any]:
             form = await request.form()
+            if action in ("fault", "clock"):
+                self._orders.take(action, form)
+                return _back(session_id)
             fate = FATES.get(str(form.get("webhooks") or ""))
             with self._book.just_now(fate):
                 if action == "promote":
@@ -132,6 +138,7 @@ class Pages:
             "pending": settle.awaits_money(self._world, session),
             "recovery_url": recovery.get("url"),
             "success_url": _success_url(session),
+            "orders": self._orders.standing(),
             **self._later(session),
         }
 
@@ -162,14 +169,14 @@ class Pages:
             # What is wrong with a code stands on the page as a notice.
             with suppress(ApiError):
                 settle.promote(self._world, session, code)
-        return Redirect(f"/c/pay/{session_id}", status_code=303, headers=dict(HEADERS))
+        return _back(session_id)
 
     def _act(self, session_id: str, action: str, email: str | None) -> Response[Any]:
         self._world.sweep()
         session = self._world.get("checkout.session", session_id)
         if session is None:
             return self._page("gone.html", 404)
-        back = Redirect(f"/c/pay/{session_id}", status_code=303, headers=dict(HEADERS))
+        back = _back(session_id)
         try:
             if action == "cancel" and session["status"] == "open" and session["cancel_url"]:
                 return Redirect(session["cancel_url"], status_code=303, headers=dict(HEADERS))
@@ -197,6 +204,10 @@ FATES: Mapping[str, Handling] = {
     "doubled": Handling("double"),
     "late": Handling("delay"),
 }
+
+
+def _back(session_id: str) -> Redirect:
+    return Redirect(f"/c/pay/{session_id}", status_code=303, headers=dict(HEADERS))
 
 
 def _moment(at: float) -> datetime.datetime:

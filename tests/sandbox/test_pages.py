@@ -5,9 +5,11 @@ import re
 from typing import Any
 
 import pytest
+import stripe
 from aiohttp import encode_basic_auth
 from playwright.async_api import async_playwright
 
+from linkgate.sandbox import page_orders
 from tests.sandbox.conftest import KEY, Live, Receiver
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
@@ -103,7 +105,7 @@ async def test_an_expired_page_offers_no_payment(live: Live) -> None:
     await live.sessions.expire_async(session.id)
     _, text, _ = await read(live, session.url)
     assert "expired" in text
-    assert "<form" not in text
+    assert re.findall(r'action="/c/pay/[^/]+/(.*?)"', text) == ["fault", "clock"]
     assert await press(live, session, "pay") == (303, f"/c/pay/{session.id}")
     assert (await live.sessions.retrieve_async(session.id)).payment_status == "unpaid"
 
@@ -256,3 +258,51 @@ async def test_a_button_says_what_becomes_of_its_webhooks(live: Live, receiver: 
         doubled.id,
         (await live.sessions.retrieve_async(doubled.id)).payment_intent,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("429", stripe.RateLimitError),
+        ("500", stripe.APIError),
+        ("cut", stripe.APIConnectionError),
+    ],
+)
+async def test_the_page_lets_creations_fail(live: Live, kind: str, error: type[Exception]) -> None:
+    session = await live.session()
+    assert await press(live, session, "fault", kind=kind, times="1") == (
+        303,
+        f"/c/pay/{session.id}",
+    )
+    assert "1 more" in (await read(live, session.url))[1]
+    with pytest.raises(error):
+        await live.session()
+    await live.session()
+    await press(live, session, "fault", kind=kind, times="all")
+    await press(live, session, "fault", kind="clear", times="1")
+    await live.session()
+    assert "more" not in (await read(live, session.url))[1]
+
+
+async def test_the_page_makes_creations_slow(live: Live) -> None:
+    session = await live.session()
+    await press(live, session, "fault", kind="slow", times="10")
+    [fault] = live.sandbox.faults.open()
+    assert (fault.mode, fault.seconds, fault.times) == ("slow", page_orders.SLOW_SECONDS, 10)
+    await press(live, session, "fault", kind="worse", times="1")
+    assert live.sandbox.faults.open() == [fault]
+
+
+async def test_the_page_moves_stripe_s_clock(live: Live) -> None:
+    session = await live.session()
+    await press(live, session, "clock", change="-5m")
+    assert live.sandbox.world.offset == -300
+    assert "The clock is 300 s behind" in (await read(live, session.url))[1]
+    await press(live, session, "clock", change="+1d")
+    await press(live, session, "clock", change="nowhere")
+    await press(live, session, "clock", change="+1h")
+    assert live.sandbox.world.offset == 89_700
+    assert "This session has expired" in (await read(live, session.url))[1]
+    await press(live, session, "clock", change="right")
+    assert live.sandbox.world.offset == 0
+    assert "The clock" not in (await read(live, session.url))[1]

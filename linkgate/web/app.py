@@ -30,7 +30,7 @@ from linkgate.web import errors, health, hooks, links, public, returns, static, 
 from linkgate.web.api import api
 from linkgate.web.api.documents import COMPONENTS
 
-#: What people come to, which is answered before the framework: see `links`.
+#: What people come to, which is answered before the framework: see `plain`.
 _PEOPLES = (
     (links.is_link, links.visit),
     (public.is_way, public.visit),

@@ -1,9 +1,8 @@
 """The unsigned ways in: /c/{campaign}, and /checkout?price=... as a pricing page links to it.
 
-Plain ASGI in front of the router, like the link routes: whoever crawls a pricing page comes here.
+Whoever crawls a pricing page comes here.
 """
 
-import logging
 import re
 from functools import partial
 from urllib.parse import parse_qs
@@ -13,11 +12,10 @@ from litestar.types import LifeSpanScope, Receive, Scope, Send
 
 from linkgate.anonymous import COOKIE
 from linkgate.gateway import Gateway
-from linkgate.pages import LAWS, Page
+from linkgate.pages import Page
 from linkgate.signals import gather
-from linkgate.web.links import TooLarge, read_form
-
-log = logging.getLogger(__name__)
+from linkgate.web import plain
+from linkgate.web.links import read_form
 
 #: A browser sends some hundred bytes for each of a host's cookies; ours is not sought beyond this.
 COOKIES_LIMIT = 8192
@@ -42,32 +40,23 @@ def is_way(scope: Scope | LifeSpanScope) -> bool:
 
 async def visit(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer whatever comes to an unsigned way in; every answer carries the laws' headers."""
-    try:
-        page = await _answer(gateway, scope, receive)
-    except Exception:
-        log.exception("a visit without a link failed")
-        page = gateway.pages.simple("problem", lang="en", status=500)
-    body = b"" if scope.get("method") == "HEAD" else page.body
-    await send({"type": "http.response.start", "status": page.status, "headers": page.headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    page = _answer(gateway, scope, receive)
+    await plain.serve(page, gateway.pages, scope, send, "a visit without a link")
 
 
 async def _answer(gateway: Gateway, scope: Scope, receive: Receive) -> Page:
-    method, path = str(scope.get("method")), str(scope["path"])
+    path = str(scope["path"])
     by_price = path.rstrip("/") == _CHECKOUT
     # Nothing is posted to an address with a price: its button posts to the visit's own link.
     allowed = ("GET", "HEAD") if by_price else ("GET", "HEAD", "POST")
-    allow = (b"allow", ", ".join((*allowed, "OPTIONS")).encode())
-    if method == "OPTIONS":
-        return Page(204, b"", (*LAWS, allow))
-    if method not in allowed:
-        refused = gateway.pages.simple("problem", lang="en", status=405)
-        return Page(405, refused.body, (*refused.headers, allow))
+    if page := plain.without_asking(scope, allowed, gateway.pages):
+        return page
+    method = str(scope.get("method"))
     form = None
     if method == "POST":
         try:
             form = await read_form(receive)
-        except TooLarge:
+        except plain.TooLarge:
             return gateway.pages.simple("problem", lang="en", status=413)
     slug: str | None
     price: str | None
@@ -95,7 +84,5 @@ def _query(scope: Scope) -> dict[str, str]:
 
 
 def _cookies(scope: Scope) -> str:
-    # HTTP/2 may send one header in several lines (RFC 9113, 8.2.3).
-    lines = [value for name, value in scope["headers"] if name == b"cookie"]
-    text = b"; ".join(lines)[:COOKIES_LIMIT].decode("latin-1")
+    text = plain.cookies(scope, COOKIES_LIMIT)
     return text if COOKIE in text else ""

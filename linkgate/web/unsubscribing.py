@@ -4,8 +4,6 @@ A GET shows a page with one button and changes nothing, because scanners open th
 all others. A POST takes the no: from the button, or from a mail program's own (RFC 8058), which
 sends neither cookie nor challenge and must not be asked for any. All that a forged POST could do is
 to spare somebody an e-mail, and for that it needs the reference.
-
-Plain ASGI in front of Litestar's router, like the link routes.
 """
 
 import logging
@@ -16,15 +14,11 @@ from litestar.types import LifeSpanScope, Receive, Scope, Send
 
 from linkgate.errors import StoreUnavailable, TokenError
 from linkgate.gateway import Gateway
-from linkgate.pages import LAWS, Page, Pages
+from linkgate.pages import Page, Pages
 from linkgate.references import UNSUBSCRIBE_PATH
+from linkgate.web import plain
 
 log = logging.getLogger(__name__)
-
-#: A click is "List-Unsubscribe=One-Click"; what else a program may send is passed over.
-MAX_FORM_BYTES = 16_384
-
-_ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 
 
 class Refuses(Protocol):
@@ -52,31 +46,23 @@ async def answer(
     suppression: Refuses, pages: Pages, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer whatever comes to a way out; every answer carries the laws' headers."""
-    try:
-        page = await _page(suppression, pages, scope, receive)
-    except Exception:
-        log.exception("a way out of reminders failed")
-        page = pages.simple("problem", lang="en", status=500)
-    body = b"" if scope.get("method") == "HEAD" else page.body
-    await send({"type": "http.response.start", "status": page.status, "headers": page.headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    page = _page(suppression, pages, scope, receive)
+    await plain.serve(page, pages, scope, send, "a way out of reminders")
 
 
 async def _page(suppression: Refuses, pages: Pages, scope: Scope, receive: Receive) -> Page:
-    method = str(scope.get("method"))
-    if method == "OPTIONS":
-        return Page(204, b"", (*LAWS, _ALLOW))
-    lang = pages.language(_header(scope, b"accept-language"))
-    if method not in {"GET", "HEAD", "POST"}:
-        refused = pages.simple("problem", lang=lang, status=405)
-        return Page(405, refused.body, (*refused.headers, _ALLOW))
+    lang = pages.language(plain.header(scope, b"accept-language"))
+    if page := plain.without_asking(scope, ("GET", "HEAD", "POST"), pages, lang):
+        return page
     reference = scope["path"][len(UNSUBSCRIBE_PATH) :].strip("/")
     try:
-        if method != "POST":
+        if scope.get("method") != "POST":
             return pages.unsubscribe(lang=lang, action=suppression.path(reference))
-        if not await _is_small(receive):
-            return pages.simple("problem", lang=lang, status=413)
+        # A click is "List-Unsubscribe=One-Click"; what else a program may send is passed over.
+        await plain.read_body(receive)
         await suppression.unsubscribe(reference)
+    except plain.TooLarge:
+        return pages.simple("problem", lang=lang, status=413)
     except TokenError:
         return pages.simple("unknown", lang=lang)
     except StoreUnavailable as error:
@@ -84,21 +70,3 @@ async def _page(suppression: Refuses, pages: Pages, scope: Scope, receive: Recei
         again = pages.simple("problem", lang=lang, status=503)
         return Page(503, again.body, (*again.headers, (b"retry-after", b"30")))
     return pages.simple("unsubscribed", lang=lang)
-
-
-async def _is_small(receive: Receive) -> bool:
-    """Read a body that says nothing; False if it is larger than any click."""
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        size, more = size + len(message["body"]), message["more_body"]
-        if size > MAX_FORM_BYTES:
-            return False
-    return True
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    # HTTP/2 may send one header in several lines (RFC 9113, 8.2.3).
-    return ", ".join(v.decode("latin-1") for key, v in scope["headers"] if key == name)

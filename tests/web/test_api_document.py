@@ -23,6 +23,9 @@ BODIES = {
 }
 
 
+LISTED = ("/deliveries", "get")
+
+
 @pytest.fixture
 async def document(api: Api) -> dict[str, Any]:
     answer = await api.client.get("/api/openapi.json")
@@ -243,6 +246,23 @@ async def test_answers_have_the_fields_that_are_described(
         (wrong, schemas["ProblemDetails"]),
     ]:
         assert set(answer) == set(schema["properties"])
+
+
+async def test_the_parameters_of_deliveries_say_what_they_take(
+    api: Api, document: dict[str, Any]
+) -> None:
+    [listed] = [op for path, method, op in operations(document) if (path, method) == LISTED]
+    parameters = {each["name"]: each for each in listed["parameters"]}
+    assert set(parameters) == {"state", "endpoint", "cursor", "limit"}
+    assert all(each["description"] for each in parameters.values())
+    state, limit = parameters["state"]["schema"], parameters["limit"]["schema"]
+    assert (set(state["enum"]), state["default"]) == ({"parked", "waiting"}, "parked")
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 100, 100)
+    for query, status in {
+        **{f"state={word}": 200 for word in state["enum"]},
+        **{"limit=1": 200, "limit=100": 200, "limit=0": 422, "limit=101": 422, "state=x": 422},
+    }.items():
+        assert (await api.get(f"/deliveries?{query}")).status_code == status
 
 
 async def test_nothing_in_the_document_refers_to_nothing(document: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Request, get, post
 from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import Field, StringConstraints
 
 from linkgate import deliveries
@@ -28,6 +28,21 @@ class ResendOrder(Model):
     )
 
 
+# What is out of bounds is refused below, by the field's name and with 422, as everywhere else; the
+# framework's own bounds would answer 400.
+_STATES = sorted(kind.value for kind in deliveries.State)
+_STATE = QueryParameter(
+    name="state",
+    description="parked: given up, newest first; waiting: next to be sent, soonest first",
+    schema_extra={"enum": _STATES},
+)
+_ENDPOINT = QueryParameter(description="Of this endpoint alone, by its name in the configuration")
+_CURSOR = QueryParameter(description="The `next` of the page before")
+_LIMIT = QueryParameter(
+    description="How many at most", schema_extra={"minimum": 1, "maximum": PAGE_MAX}
+)
+
+
 @get(
     "/deliveries",
     return_dto=Json[DeliveryPage],
@@ -38,15 +53,14 @@ class ResendOrder(Model):
 async def list_deliveries(
     request: ApiRequest,
     # Not `state`: that is the framework's own name for something else.
-    wanted: Annotated[str, QueryParameter(name="state")] = "parked",
-    endpoint: FromQuery[str | None] = None,
-    cursor: FromQuery[str | None] = None,
-    limit: FromQuery[int] = PAGE_MAX,
+    wanted: Annotated[str, _STATE] = "parked",
+    endpoint: Annotated[str | None, _ENDPOINT] = None,
+    cursor: Annotated[str | None, _CURSOR] = None,
+    limit: Annotated[int, _LIMIT] = PAGE_MAX,
 ) -> DeliveryPage:
     """Return deliveries that are parked, or that wait; of all endpoints or of one."""
-    kinds = [kind.value for kind in deliveries.State]
-    if wanted not in kinds:
-        raise Invalid([Problem("state", f"must be {' or '.join(sorted(kinds))}")])
+    if wanted not in _STATES:
+        raise Invalid([Problem("state", f"must be {' or '.join(_STATES)}")])
     return await _deliveries(request).page(
         deliveries.State(wanted), endpoint=endpoint, cursor=cursor, limit=limit
     )

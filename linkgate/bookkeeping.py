@@ -217,10 +217,17 @@ def _todo(
         if known.get(id_) != one
     ]
     return Todo(
-        refs_of(fresh),
+        refs_of(filter(_may_come_up, fresh)),
         tuple(_counts(link_id, before, after, found, closed_by_us(fields, now))),
         any(change.kind == "session.expired" for change in found),
     )
+
+
+def _may_come_up(one: Known) -> bool:
+    """Say whether anything at Stripe may ever speak of it again, without naming the link."""
+    if not isinstance(one, Session) or one.state is not SessionState.EXPIRED or one.recovery_until:
+        return True
+    return bool(one.payment_intent or one.setup_intent or one.subscription or one.invoice)
 
 
 def _counts(

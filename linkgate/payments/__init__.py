@@ -24,6 +24,7 @@ from linkgate.payments.objects import (
     dump_other,
     load_other,
 )
+from linkgate.payments.purchases import dispensable
 from linkgate.payments.reading import read_object
 from linkgate.payments.sessions import DONE, Session, SessionState, advance, read_session
 from linkgate.payments.standing import (
@@ -61,6 +62,7 @@ __all__ = [
     "SubscriptionState",
     "advance",
     "changes",
+    "dispensable",
     "dump_other",
     "has_access",
     "hear",

@@ -98,6 +98,27 @@ def purchases(ledger: Ledger) -> tuple[Purchase, ...]:
     return named + tuple(index.unnamed(named))
 
 
+def dispensable(ledger: Ledger, most: int) -> tuple[str, ...]:
+    """Return the ids of the oldest expired sessions that led to nothing, beyond the newest `most`.
+
+    Those that Stripe's recovery page may still continue are not among them.
+    """
+    if len(ledger.sessions) <= most:
+        return ()
+    # It is later than this: whose recovery was over by then, has none any more.
+    latest = max(session.created_at for session in ledger.sessions.values())
+    bare = [
+        one.session
+        for one in purchases(ledger)
+        if one.session
+        and one.session.state is SessionState.EXPIRED
+        and one.session.recovery_until < latest
+        and one == Purchase(one.session)
+    ]
+    bare.sort(key=lambda session: (session.created_at, session.id))
+    return tuple(session.id for session in bare[: max(len(bare) - most, 0)])
+
+
 class _Index:
     """A ledger with what names what, looked up once: a link may have hundreds of sessions."""
 

@@ -14,6 +14,7 @@ from linkgate.payments import (
     Known,
     Ledger,
     SessionState,
+    dispensable,
     dump_other,
     hear,
     load_other,
@@ -25,6 +26,10 @@ from linkgate.store.links import dump_session, load_session
 
 #: For longer than what died in the middle of an event waits to be done again.
 COUNTED_SECONDS = 26 * 3600
+
+#: How many expired sessions that led to nothing a link keeps. Whoever holds a link makes as many as
+#: they like, and all of them are read with whatever is heard of it.
+MOST_EXPIRED = 100
 
 #: An event that is left for later costs some hundred bytes.
 MOST_LEFT = 10_000
@@ -232,7 +237,7 @@ class Ledgers:
         pairs: Sequence[tuple[str, str]],
         keep_until: int,
     ) -> str:
-        before = found.ledger
+        before, dropped = found.ledger, set(dispensable(after, MOST_EXPIRED))
         touched = [keys.link(name), keys.sessions(name), keys.ledger(name), keys.events(name)]
         places = {
             key: len(touched) + n for n, key in enumerate(dict.fromkeys(k for k, _ in pairs), 1)
@@ -242,8 +247,9 @@ class Ledgers:
             "sessions": {
                 one.id: dump_session(one)
                 for one in after.sessions.values()
-                if before.sessions.get(one.id) != one
+                if before.sessions.get(one.id) != one and one.id not in dropped
             },
+            "dropped": sorted(dropped & set(before.sessions)),
             "others": {
                 one.id: dump_other(one)
                 for one in after.others.values()

@@ -224,8 +224,8 @@ NOTE = Script("note", _NOTE + "note(KEYS[1], ARGV[1], ARGV[2])\nreturn 1\n")
 
 # KEYS: link, sessions, ledger, events, then the outbox's lists
 # ARGV: 1 event id ('' if none), 2 what `heard` has to be, 3 keep until (Unix s), 4 JSON: {"fields":
-#       {field of the link: value ('' for none)}, "sessions": {id: JSON}, "others": {id: JSON},
-#       "lines": [[number of its key, line]]}
+#       {field of the link: value ('' for none)}, "sessions": {id: JSON}, "dropped": [session id],
+#       "others": {id: JSON}, "lines": [[number of its key, line]]}
 # Returns 'applied', 'duplicate' or 'conflict': then it has to be worked out anew.
 APPLY = Script(
     "apply",
@@ -244,6 +244,7 @@ for field, value in pairs(change.fields) do
 end
 redis.call('HINCRBY', KEYS[1], 'heard', 1)
 for id, text in pairs(change.sessions) do redis.call('HSET', KEYS[2], id, text) end
+for _, id in ipairs(change.dropped) do redis.call('HDEL', KEYS[2], id) end
 for id, text in pairs(change.others) do redis.call('HSET', KEYS[3], id, text) end
 if ARGV[1] ~= '' then redis.call('SADD', KEYS[4], ARGV[1]) end
 for index = 1, 4 do keep(KEYS[index], ARGV[3]) end

@@ -77,7 +77,13 @@ async def test_a_session_without_metadata_is_found_by_what_is_known(stack: Stack
     """By itself, or by the session that it continues."""
     await selling(stack)
     link = stack.link()
-    begun = session(status="expired", payment_status="unpaid", metadata=metadata(link))
+    recovery = {"url": "https://pay", "expires_at": int(stack.clock()) + 3600}
+    begun = session(
+        status="expired",
+        payment_status="unpaid",
+        metadata=metadata(link),
+        after_expiration={"recovery": recovery},
+    )
     await hear(stack, event("checkout.session.expired", begun))
     assert "done" not in await fields(stack, link)
     later = session(by, recovered_from=None if by == "cs_test_1" else "cs_test_1")
@@ -295,6 +301,16 @@ async def test_a_link_first_heard_of_by_a_webhook_learns_whose_it_is(
     # Tokens are good until the full hour.
     assert int(said["expires_at"]) == -(-link.expires_at // 3600) * 3600
     assert (said["recipient"], said["customer"]) == (link.recipient, "cus_7")
+
+
+async def test_a_session_that_came_to_nothing_leaves_no_name_behind(stack: Stack) -> None:
+    await selling(stack)
+    link = stack.link()
+    over = session(status="expired", payment_status="unpaid", metadata=metadata(link))
+    await hear(stack, event("checkout.session.expired", over))
+    assert (await states(stack, link))["cs_test_1"] == "expired"
+    client: Any = stack.gateway.store.connection.client
+    assert [key async for key in client.scan_iter("lg:ref:*")] == []
 
 
 async def test_whom_a_link_is_not_for_is_not_kept(stack: Stack) -> None:

@@ -157,7 +157,7 @@ async def test_what_visits_go_by(
     await hear(ledgers, session(1, state, customer="cus_1", recovery_until=NOW + 9))
     said = await fields(connection)
     assert (said.get("done"), said.get("done_count")) == (done, count)
-    assert said.get("payer") == ("cus_1" if done else None)
+    assert said.get("payer") == "cus_1"
     assert said.get("open") == ("cs_1" if state is SessionState.OPEN else None)
     assert said["recovery_until"] == str(NOW + 9)
 
@@ -173,6 +173,35 @@ async def test_the_strongest_counts_and_what_is_no_more_is_taken_away(
     failed = Payment(id="pi_1", at=NOW + 5, state=PaymentState.FAILED, attempt=1, processing_at=NOW)
     await hear(ledgers, failed)
     assert (await fields(connection))["done_count"] == "1"
+
+
+async def test_of_expired_sessions_the_newest_hundred_are_kept(
+    ledgers: Ledgers, connection: Connection
+) -> None:
+    """Whoever holds a link makes as many as they like; each visit reads them."""
+    expired = SessionState.EXPIRED
+    known = [session(n, expired) for n in range(1, 251)]
+    known[0] = session(1, expired, recovery_until=NOW + 9999)
+    known[1] = session(2, expired, recovery_until=NOW + 50)
+    known[2] = session(3, SessionState.PAID)
+    known[3] = session(4, SessionState.FAILED)
+    known[4] = session(5)
+    known[5] = session(6, expired, payment_intent="pi_6")
+    failed = Payment(id="pi_6", at=NOW, state=PaymentState.FAILED, attempt=6)
+    first = await hear(ledgers, *known[:200], failed, write=noting)
+    assert len(first.after.sessions) == 200
+    for start in range(200, 250, 10):
+        heard = await hear(ledgers, *known[start : start + 10], write=noting)
+        # What has just ended is there for whatever follows from it.
+        assert known[start + 9].id in heard.after.sessions
+    kept = (await ledgers.read(LINK.id)).after.sessions
+    assert set(kept) == {f"cs_{n}" for n in (1, 3, 4, 5, 6, *range(151, 251))}
+    assert (await fields(connection))["open"] == "cs_5"
+    # One that was missed, and is heard of late, is told and not kept.
+    late = await hear(ledgers, session(0, expired), event="evt_late", write=noting)
+    assert "cs_0" in late.after.sessions
+    assert "cs_0" not in (await ledgers.read(LINK.id)).after.sessions
+    assert await ledgers.knows(LINK.id, "evt_late")
 
 
 async def test_counters_count_once_for_each_thing(ledgers: Ledgers, connection: Connection) -> None:

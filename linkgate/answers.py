@@ -9,10 +9,12 @@ from linkgate.decision import Action, Decision
 from linkgate.destinations.location import header_value
 from linkgate.detection import prefetching
 from linkgate.pages import LAWS, Page, Pages
+from linkgate.pages.returns import Way
 from linkgate.payments import SessionState
 from linkgate.references import References
 from linkgate.returning import cookie
 from linkgate.signals import Signals
+from linkgate.standing_pages import page_of
 from linkgate.tokens import Keyring, LinkTokens, Reading
 
 log = logging.getLogger(__name__)
@@ -21,11 +23,8 @@ log = logging.getLogger(__name__)
 PREFETCH_REFUSED = Page(503, b"", (*LAWS, (b"content-length", b"0")))
 
 
-_DONE_PAGES = {
-    SessionState.PAID: "already_paid",
-    SessionState.COMPLETE: "complete",
-    SessionState.PENDING: "pending",
-}
+#: In place of these pages people are led to the campaign's `completed_url`.
+_COMPLETED = frozenset({"already_paid", "complete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,27 @@ class Answer:
             left=left,
         )
 
-    def done(self, state: SessionState) -> Page:
-        """Say that there is nothing left to pay, or lead to where the campaign wants it said."""
-        campaign = self.campaign
-        if campaign and campaign.completed_url and state is not SessionState.PENDING:
+    def done(self, state: SessionState, standing: str = "", *, more: bool = False) -> Page:
+        """Say that there is nothing left to pay, or lead to where the campaign wants it said.
+
+        `more` says that it may be paid once more, though a payment is on its way.
+        """
+        campaign, page = self.campaign, page_of(state, standing)
+        if more and campaign and campaign.status is Status.ACTIVE:
+            return self.means.pages.returns.stopped(
+                "pending_more",
+                lang=self._lang,
+                campaign=campaign.name,
+                way=Way.BUTTON,
+                action=self._action,
+                challenge=self._challenge(challenge.Origin.INTERSTITIAL),
+            )
+        if campaign and campaign.completed_url and page in _COMPLETED:
             try:
                 return self.redirect(campaign.completed_url)
             except ValueError as error:
                 log.error("campaign %s: completed_url can't be used: %s", campaign.slug, error)
-        return self.simple(_DONE_PAGES[state])
+        return self.simple(page)
 
     def simple(self, name: str) -> Page:
         """Show one of the pages that only tell."""
@@ -130,6 +141,11 @@ class Answer:
     def payments_allowed(self) -> int:
         """How often the link can be paid; 0 is without end."""
         return (self.campaign.payments_allowed or 0) if self.campaign else 1
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a subscription that has ended doesn't count among the link's payments."""
+        return self.campaign is not None and self.campaign.renewable
 
     @property
     def _lang(self) -> str:

@@ -9,7 +9,6 @@ from linkgate.decision import Action
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.minting import Done, Led, Mint, Minted, Revoked, TakenBack, Told
 from linkgate.pages import Page
-from linkgate.payments import SessionState
 from linkgate.store import Store
 from linkgate.store.entries import Visit
 
@@ -23,10 +22,10 @@ class Bringer:
         self._store = store
         self._mint = mint
 
-    def done(self, answer: Answer, state: SessionState) -> Page:
+    def done(self, answer: Answer, found: Done) -> Page:
         """Tell whoever comes to a link that is paid."""
         self._store.recorder.count(answer.reading.link.campaign, f"decisions.{Action.ALREADY_DONE}")
-        return answer.done(state)
+        return answer.done(found.state, found.standing, more=found.more)
 
     def revoked(self, answer: Answer) -> Page:
         """Tell whoever comes to a link that was revoked."""
@@ -42,7 +41,9 @@ class Bringer:
         assert campaign
         minting = f"decisions.{Action.MINT}"
         try:
-            result = await self._mint.session(campaign, answer.reading.link, visit, answer.now)
+            result = await self._mint.session(
+                campaign, answer.reading.link, visit, answer.now, once_more=pressed
+            )
         except DestinationBusy as error:
             log.warning("a visit of campaign %s waits for Stripe: %s", campaign.slug, error)
             recorder.count(campaign.slug, minting)
@@ -53,8 +54,8 @@ class Bringer:
             await self._misconfigured(campaign, error, answer.now)
             return answer.simple("misconfigured")
         match result:
-            case Done(state):
-                return self.done(answer, state)
+            case Done():
+                return self.done(answer, result)
             case Revoked():
                 return self.revoked(answer)
             case TakenBack():

@@ -17,6 +17,7 @@ from linkgate.destinations import DEFAULT_KIND, Destination
 from linkgate.destinations.location import misleading
 from linkgate.errors import Conflict, Invalid, Problem
 from linkgate.mail.settings import Reminder
+from linkgate.payments import Ledger, payments_made
 from linkgate.proofs import Secrets
 from linkgate.tokens import Keyring
 from linkgate.validation import Instant, Model, Slug, WebAddress, validated
@@ -114,6 +115,16 @@ class CampaignSettings(Model):
             return self.destination.default_payments
         return None if self.max_payments == "unlimited" else self.max_payments
 
+    @property
+    def renewable(self) -> bool:
+        """Whether a subscription that has ended doesn't count among a link's payments."""
+        return self.destination.renewable
+
+    def allows_another(self, ledger: Ledger) -> bool:
+        """Say whether one of its links can be paid once more, by what is known of its money."""
+        allowed = self.payments_allowed
+        return allowed is None or payments_made(ledger, renewable=self.renewable) < allowed
+
 
 class NewCampaign(CampaignSettings):
     """The body of a campaign's creation."""
@@ -128,6 +139,11 @@ class Campaign(NewCampaign):
     created_at: Instant
     updated_at: Instant
     revision: int = 1
+
+
+def allows_another(campaign: Campaign | None, ledger: Ledger) -> bool:
+    """Say whether a link can be paid once more; once is all where its campaign is not known."""
+    return campaign.allows_another(ledger) if campaign else payments_made(ledger) < 1
 
 
 def create(data: Mapping[str, Any], now: datetime) -> Campaign:

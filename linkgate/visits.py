@@ -28,7 +28,7 @@ from linkgate.errors import (
     StoreUnavailable,
 )
 from linkgate.judging import Judge
-from linkgate.minting import Mint
+from linkgate.minting import Done, Mint, owes
 from linkgate.pages import Page, Pages
 from linkgate.record import describe, label
 from linkgate.signals import Signals
@@ -227,7 +227,11 @@ class Gate:
                 self._keep(link, visit)
                 return answer.without_minting(decision, again=pressed)
             entered = await self._store.links.enter(
-                link, visit, None, payments=answer.payments_allowed
+                link,
+                visit,
+                None,
+                payments=answer.payments_allowed,
+                renewable=answer.renewable,
             )
         except StoreUnavailable as error:
             log.warning("a visit of campaign %s goes without the store: %s", slug, error)
@@ -236,8 +240,11 @@ class Gate:
             if decision.action is Action.MINT:
                 return answer.busy(self._terms.store_retry)
             return answer.without_minting(decision, again=pressed)
-        if entered.gate is Entered.DONE and entered.done:
-            return self._bringer.done(answer, entered.done)
+        mends = owes(entered) and decision.action is Action.INTERSTITIAL
+        # Who may have to pay an invoice goes on by the button, to where that is done.
+        if entered.gate is Entered.DONE and entered.done and not mends:
+            done = Done(entered.done, entered.standing, entered.more)
+            return self._bringer.done(answer, done)
         if entered.gate is Entered.REVOKED:
             return self._bringer.revoked(answer)
         recorder.count(slug, f"decisions.{decision.action}")

@@ -76,6 +76,11 @@ class DestinationSettings(Model):
     is_checkout: ClassVar[bool] = False
 
     @property
+    def renewable(self) -> bool:
+        """Whether what was bought may be bought again by the same link, once it has ended."""
+        return False
+
+    @property
     def returns_here(self) -> bool:
         """Whether people come back to a page of linkgate's."""
         return False
@@ -122,6 +127,8 @@ class Going:
     now: float
     #: Until when Stripe may make recovered sessions of expired ones of this link (Unix s).
     recovery_until: int = 0
+    #: Whether this very link's subscription waits for the person to pay, or to resume it.
+    owing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from linkgate.destinations.base import (
     SpentKey,
 )
 from linkgate.destinations.checkout_items import LineItem
-from linkgate.destinations.checkout_parameters import CLOCK_MARGIN_SECONDS, parameters
+from linkgate.destinations.checkout_parameters import parameters
 from linkgate.destinations.checkout_settings import OWN_PARAMETERS, CheckoutDestination
 from linkgate.destinations.portal import open_portal
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
-from linkgate.payments import Session, SessionState
+from linkgate.payments import OWING, Session, SessionState
 from linkgate.references import References
 from linkgate.tokens import Link
 
@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 #: How long recovered sessions are looked for: a busy account has thousands of other people's.
 STRAYS_SECONDS = 2.0
+#: Around an attempt, when its session was made by Stripe's clock: that may be minutes off, and the
+#: metadata decides anyway.
+SEARCH_MARGIN_SECONDS = 600
 
 
 class Checkout:
@@ -69,6 +72,8 @@ class Checkout:
     async def instead(self, going: Going, deadline: Deadline) -> Instead | None:
         """Return where a customer goes who has the subscription already; see the base."""
         wanted = _settings(going.campaign)
+        if going.owing:
+            return await self._owed(wanted, going, deadline)
         if (
             wanted.mode != "subscription"
             or wanted.existing_customer == "checkout"
@@ -87,10 +92,25 @@ class Checkout:
             raise
         except SpentKey as error:
             raise DestinationBusy(str(error)) from error
-        if not any(_sells(wanted, each) for each in known):
+        had = {each["status"] for each in known if _sells(wanted, each)}
+        if not had:
             return None
+        page = "on_hold" if had <= _ON_HOLD else "subscribed"
         if wanted.existing_customer == "page":
-            return Instead("has the subscription already", page="subscribed")
+            return Instead("has the subscription already", page=page)
+        return await self._portal("has the subscription already", going, deadline, page)
+
+    async def _owed(self, wanted: CheckoutDestination, going: Going, deadline: Deadline) -> Instead:
+        """Lead to where the open invoice of this link's own subscription is paid."""
+        why = "the subscription is not paid"
+        # The portal even where the campaign would sell another one: this one goes on collecting.
+        if wanted.existing_customer == "page" or not going.customer:
+            return Instead(why, page="on_hold")
+        return await self._portal(why, going, deadline, "on_hold")
+
+    async def _portal(self, why: str, going: Going, deadline: Deadline, page: str) -> Instead:
+        """Lead to the billing portal, or to `page` where there is none."""
+        assert going.customer
         params = {
             "customer": going.customer,
             "return_url": self._means.public_url + self._references.portal_path(going.link.id),
@@ -100,8 +120,8 @@ class Checkout:
         except DestinationMisconfigured as error:
             # The account has no portal, say. That is no reason to sell them a second one.
             log.warning("campaign %s: no billing portal: %s", going.campaign.slug, error)
-            return Instead("has the subscription already; no portal", page="subscribed")
-        return Instead("has the subscription already: portal", url=url)
+            return Instead(f"{why}; no portal", page=page)
+        return Instead(f"{why}: portal", url=url)
 
     async def strays(
         self, going: Going, known: Sequence[Session], deadline: Deadline
@@ -158,8 +178,8 @@ class Checkout:
             found = await self._api.find_session(
                 link.id,
                 attempt.number,
-                int(attempt.at) - CLOCK_MARGIN_SECONDS,
-                math.ceil(until) + CLOCK_MARGIN_SECONDS,
+                int(attempt.at) - SEARCH_MARGIN_SECONDS,
+                math.ceil(until) + SEARCH_MARGIN_SECONDS,
                 deadline,
             )
         except (SpentKey, Gone, DestinationBusy, DestinationMisconfigured) as error:
@@ -198,6 +218,8 @@ def _settings(campaign: "Campaign") -> CheckoutDestination:
 #: Subscriptions that a person has, as Stripe calls their states; an incomplete one is not had yet.
 #: https://docs.stripe.com/api/subscriptions/object#subscription_object-status
 _HAD = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
+#: Of these, those that wait for the person to pay, or to resume them.
+_ON_HOLD = frozenset(state.value for state in OWING)
 
 
 def _sells(wanted: CheckoutDestination, subscription: Mapping[str, Any]) -> bool:

@@ -83,6 +83,11 @@ class CheckoutDestination(DestinationSettings):
     )
 
     @property
+    def renewable(self) -> bool:
+        """Whether what was bought may be bought again by the same link, once it has ended."""
+        return self.mode == "subscription" and self.existing_customer != "page"
+
+    @property
     def returns_here(self) -> bool:
         """Whether people come back to a page of linkgate's."""
         return not (self.success_url and self.cancel_url)

@@ -47,6 +47,8 @@ SIMPLE: Final[Mapping[str, Simple]] = {
     "complete": Simple(200, "done"),
     "pending": Simple(200, "wait"),
     "subscribed": Simple(200, "done"),
+    "on_hold": Simple(200, "note"),
+    "refunded": Simple(200, "note"),
     "back": Simple(200, "done"),
     "unheard": Simple(200, "note"),
     "unsubscribed": Simple(200, "done"),

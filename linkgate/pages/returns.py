@@ -29,8 +29,9 @@ class Way(StrEnum):
     CLOSED = "closed"
 
 
-#: The pages of those whose checkout came to nothing, each with its sign.
-_STOPPED: Final = {"cancelled": "back", "failed": "note"}
+#: The pages of those whose checkout came to nothing, each with its sign; and of those who may pay
+#: once more though a payment is on its way.
+_STOPPED: Final = {"cancelled": "back", "failed": "note", "pending_more": "wait"}
 #: The pages that renew themselves, each with its status; "away" is for a store that can't be asked.
 _WAITING: Final = {"confirming": 200, "pending": 200, "away": 503}
 

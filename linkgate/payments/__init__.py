@@ -28,18 +28,22 @@ from linkgate.payments.purchases import dispensable
 from linkgate.payments.reading import read_object
 from linkgate.payments.sessions import DONE, Session, SessionState, advance, read_session
 from linkgate.payments.standing import (
+    OWING,
     LinkState,
     Standing,
+    Summary,
     has_access,
     link_state,
     payments_made,
     session_standing,
     session_standings,
+    summary,
 )
 
 __all__ = [
     "DONE",
     "EVENTS",
+    "OWING",
     "Change",
     "Dispute",
     "DisputeState",
@@ -60,6 +64,7 @@ __all__ = [
     "Standing",
     "Subscription",
     "SubscriptionState",
+    "Summary",
     "advance",
     "changes",
     "dispensable",
@@ -76,4 +81,5 @@ __all__ = [
     "refs_of",
     "session_standing",
     "session_standings",
+    "summary",
 ]

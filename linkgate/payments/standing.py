@@ -1,6 +1,7 @@
 """Where a session and a link stand, and whether the person may have what was paid for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from linkgate.payments.ledger import Ledger
@@ -73,6 +74,18 @@ _LASTING = (
 )
 _KEPT = (Standing.PAID, Standing.ACTIVE, Standing.PAST_DUE)
 _LIVE = (SubscriptionState.TRIALING, SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE)
+#: In these a subscription needs the person: a payment is missing, or a way to pay is.
+OWING = (SubscriptionState.PAST_DUE, SubscriptionState.UNPAID, SubscriptionState.PAUSED)
+#: In these it goes on, or can.
+ALIVE = STARTED - {SubscriptionState.CANCELED}
+
+#: What a link's `done` says: the strongest.
+_STRENGTH = (
+    SessionState.FAILED,
+    SessionState.PENDING,
+    SessionState.COMPLETE,
+    SessionState.PAID,
+)
 
 
 def session_standing(ledger: Ledger, session: Session) -> Standing:
@@ -136,13 +149,94 @@ def gives_access(found: Purchase) -> bool:
     return found.state in (SessionState.PAID, SessionState.COMPLETE)
 
 
-def payments_made(ledger: Ledger) -> int:
+def payments_made(ledger: Ledger, *, renewable: bool = False) -> int:
     """Return how many checkouts of a link are done, to be held against its `max_payments`.
 
-    A payment on its way counts, and so does one whose session has not told yet. What was refunded
-    or canceled since does: giving money back is no invitation to pay again.
+    A payment on its way counts, and so does one whose session has not told yet. So does one that
+    failed and left a subscription that lives: Stripe goes on collecting for it. What was refunded
+    since counts as well: giving money back is no invitation to pay again. What `renewable` says is
+    that a subscription that has ended does not count.
     """
-    return sum(found.state in DONE for found in purchases(ledger))
+    done = [found for found in purchases(ledger) if found.state in DONE or unpaid_yet_alive(found)]
+    return len(done) - (sum(map(has_ended, done)) if renewable else 0)
+
+
+def unpaid_yet_alive(found: Purchase) -> bool:
+    """Say whether a checkout failed whose subscription lives on, with an invoice to be paid."""
+    return found.state is SessionState.FAILED and _subscribed(found) in ALIVE
+
+
+def has_ended(found: Purchase) -> bool:
+    """Say whether a purchase was a subscription that is over, and neither taken nor given back."""
+    return (
+        _subscribed(found) is SubscriptionState.CANCELED
+        and found.state in (SessionState.PAID, SessionState.COMPLETE)
+        and _standing(found) in (Standing.CANCELED, Standing.PARTIALLY_REFUNDED)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What visits have to know of a link's money."""
+
+    #: The strongest state of those checkouts that count; None if none does.
+    done: SessionState | None
+    #: How many count, and how many of these were subscriptions that have ended.
+    count: int
+    ended: int
+    #: How many have their money on the way.
+    coming: int
+    #: What there is to say besides: the subscription's state where it needs the person or where the
+    #: checkout failed, or that all was refunded.
+    standing: Standing | None
+    #: Whether a checkout failed whose subscription lives on: then there is no other checkout.
+    unpaid_yet_alive: bool
+    #: The customer at Stripe: who is done, or else who came last.
+    payer: str | None
+
+
+def summary(ledger: Ledger) -> Summary:
+    """Return what visits to a ledger's link have to know."""
+    found = purchases(ledger)
+    # A payment may tell that it was made, or has failed, before its session does.
+    done = [one for one in found if one.state in DONE or unpaid_yet_alive(one)]
+    best = max((one.state for one in done), key=_STRENGTH.index, default=None)
+    lasting = [one for one in done if not has_ended(one)]
+    return Summary(
+        best,
+        len(done),
+        len(done) - len(lasting),
+        sum(one.state is SessionState.PENDING for one in done),
+        _told(lasting),
+        any(map(unpaid_yet_alive, done)),
+        _payer(found, done),
+    )
+
+
+def _told(lasting: Sequence[Purchase]) -> Standing | None:
+    states = {_subscribed(one) for one in lasting}
+    for state in OWING:
+        if state in states:
+            return Standing(state.value)
+    alive = next(filter(unpaid_yet_alive, lasting), None)
+    if alive and alive.subscription and all(map(unpaid_yet_alive, lasting)):
+        return Standing(alive.subscription.state.value)
+    if lasting and all(_standing(one) is Standing.REFUNDED for one in lasting):
+        return Standing.REFUNDED
+    return None
+
+
+def _payer(found: Iterable[Purchase], done: Sequence[Purchase]) -> str | None:
+    """Return whose subscriptions are asked for before another one is sold."""
+    known = [one for one in found if one.session and one.session.customer]
+    known.sort(key=lambda one: (one in done, one.session.created_at if one.session else 0))
+    session = known[-1].session if known else None
+    others = (one.subscription.customer for one in done if one.subscription)
+    return session.customer if session else next(filter(None, others), None)
+
+
+def _subscribed(found: Purchase) -> SubscriptionState | None:
+    return found.subscription.state if found.subscription else None
 
 
 def _standing(found: Purchase) -> Standing:

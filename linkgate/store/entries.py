@@ -65,6 +65,10 @@ class Claim:
     payments: int = 1
     #: Whether the link has one session open at a time; without, nothing is leased.
     in_turn: bool = True
+    #: Whether a subscription that has ended doesn't count among the payments.
+    renewable: bool = False
+    #: Whether the person wants to pay once more though a payment is on its way.
+    once_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,10 @@ class Entry:
     payer: str = ""
     #: Until when Stripe may make recovered sessions of the link's expired ones, in Unix seconds.
     recovery_until: int = 0
+    #: What there is to say of what is done; see `payments.Summary`.
+    standing: str = ""
+    #: Whether the link may be paid once more, though a payment is on its way.
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,12 +55,14 @@ class Links:
         told: Sequence[tuple[str, str]] = (),
         *,
         payments: int = 1,
+        renewable: bool = False,
     ) -> Entry:
         """Record a person's visit and say what stands, in one step for all processes.
 
         `visit` is None when the same visit asks again. `told` are the outbox's keys and lines that
         are written with the visit; `payments` says how often the link can be paid (0: without
-        end), where there is no claim to say it.
+        end), and `renewable` whether a subscription that has ended is not counted, where there is
+        no claim to say it.
         """
         name = link.id
         lists, lines = [key for key, _ in told], [line for _, line in told]
@@ -84,11 +86,13 @@ class Links:
                 claim.revision if claim else 0,
                 claim.payments if claim else payments,
                 int(claim.in_turn) if claim else 0,
+                int(claim.renewable if claim else renewable),
+                int(claim.once_more) if claim else 0,
                 *lines,
             ],
         )
         gate, done, session, attempt, attempt_at, request, private, spent_at, now = answer[:9]
-        others, payer, recovery_until = answer[9:]
+        others, payer, recovery_until, standing, more = answer[9:]
         return Entry(
             Entered(gate),
             SessionState(done) if done else None,
@@ -102,6 +106,8 @@ class Links:
             tuple(map(load_session, others)),
             payer,
             int(recovery_until),
+            standing,
+            bool(more),
         )
 
     async def arm(self, name: str, owner: str, request: Mapping[str, Any]) -> bool:

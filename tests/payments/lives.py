@@ -277,7 +277,7 @@ def never_paid(stripe: Stripe) -> End:
     stripe.fail_invoice(invoice)
     stripe.update(subscription, status="past_due")
     stripe.tell("checkout.session.async_payment_failed", session)
-    end = End({"cs_1": "past_due"}, "past_due", access=False, made=0, succeeded=0)
+    end = End({"cs_1": "past_due"}, "past_due", access=False, succeeded=0)
     return End(**{**vars(end), "failed": (1, 1)})
 
 

@@ -25,6 +25,7 @@ from linkgate.payments import (
     link_state,
     payments_made,
     session_standing,
+    summary,
 )
 from linkgate.payments.objects import Said, concluded
 from linkgate.picturing import picture
@@ -146,10 +147,10 @@ PAST = subscription("past_due")
         (subscribed("pending"), [subscription("active")], "active", True, 1),
         (subscribed("pending"), [subscription("incomplete_expired")], "failed", False, 0),
         # A first debit that came back, and one that was made good later.
-        (subscribed("failed"), [PAST, invoice("open")], "past_due", False, 0),
-        (subscribed("pending"), [PAST, invoice("open")], "past_due", False, 0),
+        (subscribed("failed"), [PAST, invoice("open")], "past_due", False, 1),
+        (subscribed("pending"), [PAST, invoice("open")], "past_due", False, 1),
         (subscribed("pending"), [PAST, invoice("paid")], "past_due", True, 1),
-        (subscribed("failed"), [subscription("active"), invoice("paid")], "active", True, 0),
+        (subscribed("failed"), [subscription("active"), invoice("paid")], "active", True, 1),
         # Its refunds don't end it; nor does a dispute.
         (
             subscribed("paid"),
@@ -327,3 +328,73 @@ def test_what_was_given_back_shows_in_a_link_s_picture() -> None:
 
 def test_every_standing_is_a_state_of_a_link() -> None:
     assert {one.value for one in Standing} <= {one.value for one in LinkState}
+
+
+@pytest.mark.parametrize(
+    ("known", "others", "made"),
+    [
+        (subscribed("paid"), [subscription("canceled")], 0),
+        (subscribed("complete"), [subscription("canceled")], 0),
+        (subscribed("paid"), [subscription("past_due")], 1),
+        # Its money may still come, or was all given back, or was taken back.
+        (subscribed("pending"), [subscription("canceled")], 1),
+        (
+            subscribed("paid"),
+            [
+                subscription("canceled"),
+                invoice("paid", payment_intent="pi_7"),
+                payment("succeeded", id="pi_7", attempt=0, refunded=4900),
+            ],
+            1,
+        ),
+        (
+            subscribed("paid"),
+            [subscription("canceled"), invoice("paid", payment_intent="pi_1"), dispute("lost")],
+            1,
+        ),
+        (subscribed("failed"), [subscription("canceled"), invoice("open")], 0),
+    ],
+)
+def test_what_has_ended_does_not_count_where_it_may_be_had_again(
+    known: Session, others: list[Other], made: int
+) -> None:
+    ledger = Ledger.of([known], others)
+    assert payments_made(ledger, renewable=True) == made
+    found = summary(ledger)
+    assert found.count - found.ended == made
+
+
+@pytest.mark.parametrize(
+    ("known", "others", "done", "standing", "alive"),
+    [
+        (PAID, [], "paid", None, False),
+        (subscribed("paid"), [subscription("active")], "paid", None, False),
+        (subscribed("paid"), [PAST], "paid", "past_due", False),
+        (subscribed("paid"), [subscription("unpaid")], "paid", "unpaid", False),
+        (subscribed("complete"), [subscription("paused")], "complete", "paused", False),
+        (subscribed("failed"), [PAST, invoice("open")], "failed", "past_due", True),
+        (
+            subscribed("failed"),
+            [subscription("active"), invoice("paid")],
+            "failed",
+            "active",
+            True,
+        ),
+        (subscribed("failed"), [subscription("canceled")], None, None, False),
+        (PAID, [payment("succeeded", refunded=4900)], "paid", "refunded", False),
+        (PAID, [payment("succeeded", refunded=9)], "paid", None, False),
+    ],
+)
+def test_what_visits_have_to_know(
+    known: Session, others: list[Other], done: str | None, standing: str | None, alive: bool
+) -> None:
+    found = summary(Ledger.of([known], others))
+    assert (found.done, found.standing, found.unpaid_yet_alive) == (done, standing, alive)
+
+
+def test_the_payer_is_who_is_done_or_else_who_came_last() -> None:
+    tried = session("failed", id="cs_1", customer="cus_1", created_at=9)
+    later = session("expired", id="cs_2", customer="cus_2", created_at=10)
+    assert summary(Ledger.of([later, tried])).payer == "cus_2"
+    paid = session("paid", id="cs_3", customer="cus_3", created_at=1)
+    assert summary(Ledger.of([later, paid, tried])).payer == "cus_3"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from linkgate.cookies import values
 from linkgate.errors import TokenError
 from linkgate.tokens import Link, LinkTokens, Reading, link_id
 
@@ -29,8 +30,6 @@ PRICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,89}")
 LIFE_SECONDS: Final = 86_400
 
 COOKIE: Final = "lg_anon_"
-#: A browser has one for each way; more in a header are somebody's attempt to keep us verifying.
-_COOKIES_READ: Final = 4
 _NO_PRICE: Final = "-"
 _MACHINES: Final = "machines"
 
@@ -121,9 +120,7 @@ def line_items(
 
 def remembered(tokens: LinkTokens, way: Way, cookies: str, now: float) -> Reading | None:
     """Return the link to which a browser's cookies bring it back; None without a good one."""
-    named = (part.strip().partition("=") for part in cookies.split(";"))
-    values = [value for name, _, value in named if name == way.cookie]
-    for value in values[:_COOKIES_READ]:
+    for value in values(cookies, way.cookie):
         try:
             reading = tokens.read(value, now)
         except TokenError:

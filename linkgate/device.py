@@ -3,6 +3,7 @@
 It holds a random id and its expiry, signed; nothing in it points to a recipient.
 """
 
+from linkgate.cookies import values
 from linkgate.errors import BadSignature
 from linkgate.tokens import Keyring, Purpose
 
@@ -16,13 +17,11 @@ def issue(keyring: Keyring, device: str, expires_at: float) -> str:
 
 def read(keyring: Keyring, cookies: str, now: float) -> str | None:
     """Return the device id from a Cookie header, or None if there is no good one in it."""
-    for part in cookies.split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == COOKIE:
-            try:
-                device, expires = keyring.verify(Purpose.DEVICE, value).decode("ascii").split("~")
-                if now < int(expires, 16):
-                    return device
-            except (BadSignature, ValueError):
-                continue
+    for value in values(cookies, COOKIE):
+        try:
+            device, expires = keyring.verify(Purpose.DEVICE, value).decode("ascii").split("~")
+            if now < int(expires, 16):
+                return device
+        except (BadSignature, ValueError):
+            continue
     return None

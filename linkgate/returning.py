@@ -15,11 +15,13 @@ from urllib.parse import parse_qs
 
 from linkgate import anonymous, challenge
 from linkgate.campaigns import Campaign, Status
+from linkgate.cookies import values
 from linkgate.errors import LinkgateError, StoreUnavailable, TokenError
 from linkgate.pages import Page, Pages
 from linkgate.pages.returns import Way
 from linkgate.payments import DONE, Session, SessionState
 from linkgate.references import CANCELLED, PORTAL, References
+from linkgate.standing_pages import page_of
 from linkgate.store import Store
 from linkgate.store.entries import Row
 from linkgate.tokens import Keyring, Link, LinkTokens
@@ -48,11 +50,6 @@ _PATIENCE: Final = 5
 #: so long a page that goes on waiting would promise too much.
 _UNHEARD: Final = 1800
 
-_DONE_PAGES: Final[Mapping[str, str]] = {
-    SessionState.PAID: "already_paid",
-    SessionState.COMPLETE: "complete",
-    SessionState.PENDING: "pending",
-}
 _STATUS_PAGES: Final = {Status.ENDED: "ended", Status.PAUSED: "paused"}
 
 Ask = Callable[[str], Awaitable[None]]
@@ -93,8 +90,13 @@ class _Known:
         """Whether the link may be paid, or paid once more."""
         if "done" not in self.row.fields:
             return True
+        if "alive" in self.row.fields:
+            return False
         allowed = self.campaign.payments_allowed if self.campaign else 1
-        return allowed is None or int(self.row.fields.get("done_count") or 1) < allowed
+        made = int(self.row.fields.get("done_count") or 1)
+        if self.campaign and self.campaign.renewable:
+            made -= int(self.row.fields.get("ended_count") or 0)
+        return allowed is None or made < allowed
 
     @property
     def closed(self) -> str:
@@ -193,7 +195,7 @@ class Returning:
         newest = known.row.sessions[-1].state if known.row.sessions else None
         page = known.closed
         if not known.payable:
-            page = _DONE_PAGES.get(known.row.fields["done"], "already_paid")
+            page = page_of(known.row.fields["done"], known.row.fields.get("standing", ""))
         elif newest in DONE and (done := self._done(known)):
             return done
         elif shown and newest is SessionState.OPEN:
@@ -273,9 +275,7 @@ class Returning:
             reading = anonymous.remembered(self._tokens, way, cookies, now)
             if reading and reading.link.id == link:
                 return reading.token
-        named = (part.strip().partition("=") for part in cookies.split(";"))
-        values = [value for name, _, value in named if name == COOKIE]
-        for value in values[:_COOKIES_READ]:
+        for value in values(cookies, COOKIE, _COOKIES_READ):
             try:
                 reading = self._tokens.read(value, now)
             except TokenError:

@@ -122,15 +122,15 @@ class Bookkeeper:
             # Should this process die after the change, somebody looks at the link a little later.
             await self.watch.put(link_id, delay_ms=LATER_MS)
         heard = await self._hear(link_id, known)
-        await self._follow_up(link_id, heard)
+        await self._follow_up(link_id, heard, watched=watched)
         return changes(heard.before, heard.after)
 
     async def catch_up(self, link_id: str) -> None:
-        """Do what is left to be done about a link by whoever died at it."""
+        """Do what is left to be done about a link by whoever died at it; the watch is at it."""
         heard = await self.store.ledgers.read(link_id)
         if heard.todo:
             await self.outbox.expect(link_id, self.teller.types)
-            await self._follow_up(link_id, heard)
+            await self._follow_up(link_id, heard, watched=True)
 
     async def _hear(
         self,
@@ -155,13 +155,14 @@ class Bookkeeper:
             fields=fields,
         )
 
-    async def _follow_up(self, link_id: str, heard: Heard) -> None:
+    async def _follow_up(self, link_id: str, heard: Heard, *, watched: bool = False) -> None:
         """Do what follows outside the link's slot; each step can be repeated."""
         slug = heard.fields.get("campaign", "")
         for text in heard.todo.values():
             await self._do(link_id, slug, Todo.read(text))
-        campaign = await self.store.campaigns.get(slug) if slug else None
-        await self._look_after(link_id, campaign, heard.after)
+        if not watched:  # or it would come back at once, however long it means to wait
+            campaign = await self.store.campaigns.get(slug) if slug else None
+            await self._look_after(link_id, campaign, heard.after)
         await self.outbox.wake(link_id, self.teller.types)
         await self.store.ledgers.finish(link_id, heard.todo)
 

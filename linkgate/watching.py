@@ -13,7 +13,7 @@ from typing import Protocol
 from linkgate.campaigns import allows_another
 from linkgate.destinations.base import Deadline, Gone, SpentKey
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
-from linkgate.payments import Known, Session, SessionState
+from linkgate.payments import Known, Session, SessionState, Subscription, guessed
 from linkgate.store import Store
 from linkgate.store.entries import Row
 from linkgate.store.queue import Item, Queue
@@ -33,8 +33,10 @@ MARGIN_SECONDS = 120.0
 PENDING_SECONDS = 6 * 3600.0
 #: And no longer than this after the session's end: Stripe's slowest methods settle within 14 days.
 PENDING_DAYS = 30
-#: What two events of one second leave open is asked about until Stripe's clock has gone on.
+#: What two events of one second leave open is asked about until Stripe's clock has gone on; less
+#: and less often, should it stand still.
 UNSURE_SECONDS = 2.0
+LONGEST_UNSURE_SECONDS = 3600.0
 ASKING_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 900.0
 
@@ -77,6 +79,8 @@ class Watched:
     drifted: int
     #: When to look again, in Unix seconds; None if nothing is left to watch.
     again_at: float | None
+    #: Whether events alone leave open how something stands, and Stripe could not say it yet.
+    unsure: bool = False
 
 
 class Watch:
@@ -109,9 +113,10 @@ class Watch:
         except (DestinationBusy, DestinationMisconfigured, SpentKey) as error:
             log.warning("link %s can't be looked after now: %s", item.id, error)
             return Later(pause(item.tries, first=5.0, longest=LONGEST_PAUSE_SECONDS), failed=True)
-        if watched.again_at is None:
-            return None
-        return Later(max(watched.again_at - self._clock(), 1.0))
+        waits = [] if watched.again_at is None else [max(watched.again_at - self._clock(), 1.0)]
+        if watched.unsure:
+            waits.append(pause(item.tries, first=UNSURE_SECONDS, longest=LONGEST_UNSURE_SECONDS))
+        return Later(min(waits), failed=watched.unsure) if waits else None
 
     async def look(self, name: str, *, at_once: bool = False, dry_run: bool = False) -> Watched:
         """Ask Stripe what of a link should have come to an end, and close what is superfluous.
@@ -132,7 +137,7 @@ class Watch:
         if not dry_run:
             await self._close_superfluous(name, row)
             row = await self._store.links.read(name) or row
-        return Watched(drifted, self._next(row))
+        return Watched(drifted, self._next(row), unsure=bool(row.ledger.unsure))
 
     async def _settle_attempt(self, name: str, row: Row, *, dry_run: bool) -> int:
         """Find the session of an attempt whose holder died before it knew of it."""
@@ -179,9 +184,12 @@ class Watch:
             told = await self._stripe.read(object_id, Deadline.after(ASKING_SECONDS), account)
         except Gone:
             # Another account's key, or a sandbox that was restarted: nobody can pay it.
-            if not isinstance(known, Session) or known.state is not SessionState.OPEN:
+            if isinstance(known, Subscription):
+                told = (guessed(known),)
+            elif isinstance(known, Session) and known.state is SessionState.OPEN:
+                told = (replace(known, state=SessionState.EXPIRED),)
+            else:
                 return 0
-            told = (replace(known, state=SessionState.EXPIRED),)
         same = any(one == known for one in told) or not _differs(known, told)
         if dry_run:
             return 0 if same else 1
@@ -228,7 +236,7 @@ class Watch:
 
     def _next(self, row: Row) -> float | None:
         now = self._clock()
-        times = [now + UNSURE_SECONDS] if row.ledger.unsure else []
+        times: list[float] = []
         if row.fields.get("attempt_open") == "1" and self._leased(row):
             times.append(now + ATTEMPT_SECONDS)
         for session in row.sessions:

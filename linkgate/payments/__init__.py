@@ -22,6 +22,7 @@ from linkgate.payments.objects import (
     Subscription,
     SubscriptionState,
     dump_other,
+    guessed,
     load_other,
 )
 from linkgate.payments.purchases import dispensable
@@ -69,6 +70,7 @@ __all__ = [
     "changes",
     "dispensable",
     "dump_other",
+    "guessed",
     "has_access",
     "hear",
     "link_state",

@@ -182,6 +182,27 @@ def dump_other(other: Other) -> str:
     return msgspec.json.encode(other).decode()
 
 
+def guessed(subscription: Subscription) -> Subscription:
+    """Return an unsure subscription with what was guessed of it as its last word.
+
+    For one that Stripe no longer knows: nobody can say it better.
+    """
+    said = Said(
+        state=subscription.state,
+        prices=subscription.prices,
+        ends_at=subscription.ends_at,
+        trial_end=subscription.trial_end,
+    )
+    return concluded(
+        subscription.id,
+        subscription.at + 1,
+        frozenset({said}),
+        customer=subscription.customer,
+        account=subscription.account,
+        livemode=subscription.livemode,
+    )
+
+
 def concluded(id_: str, at: int, said: frozenset[Said], **constant: Any) -> Subscription:
     """Return the subscription of which this was said in one second, in whatever order.
 

@@ -1,6 +1,7 @@
 """The watch over links: what no webhook tells is asked, and what is superfluous is closed."""
 
 import logging
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,8 +17,12 @@ from tests.paying.kit import (
     counts,
     drop_lease,
     enter,
+    event,
     fields,
+    hear,
+    metadata,
     row,
+    selling,
 )
 from tests.stack import Clock, Stack
 
@@ -147,6 +152,53 @@ async def test_another_tab_s_session_is_closed_when_one_is_paid(stack: Stack) ->
     found = await counts(stack)
     assert (found["sessions.paid"], found["sessions.closed"]) == (1, 1)
     assert "changes.session.expired" not in found
+
+
+async def unsure(stack: Stack) -> Link:
+    """A subscription of which two events of one second leave open how it stands."""
+    await quietly(stack)
+    await selling(stack)
+    link = stack.link()
+    said = {
+        "id": "sub_gone",
+        "object": "subscription",
+        "customer": "cus_1",
+        "items": {"object": "list", "data": []},
+        "metadata": metadata(link),
+    }
+    kind, at = "customer.subscription.updated", int(stack.clock())
+    states = ("active", "past_due")
+    await hear(stack, *(event(kind, {**said, "status": one}, created=at) for one in states))
+    assert (await row(stack, link)).ledger.unsure == ("sub_gone",)
+    return link
+
+
+async def test_of_what_stripe_no_longer_knows_the_guess_stands(stack: Stack) -> None:
+    """A deleted test clock, or a sandbox that was started anew."""
+    link = await unsure(stack)
+    [before] = (await row(stack, link)).ledger.subscriptions
+    assert await watched(stack, link) is None
+    [known] = (await row(stack, link)).ledger.subscriptions
+    assert (known.state, known.unsure) == (before.state, False)
+    assert stack.sandbox.world.requests["GET /v1/subscriptions/{id}"] == 1
+
+
+async def test_what_stripe_can_t_say_yet_is_asked_less_and_less_often(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = await unsure(stack)
+    [known] = (await row(stack, link)).ledger.subscriptions
+
+    async def same_second(*_: Any) -> Any:
+        return (known,)
+
+    monkeypatch.setattr(stack.gateway.stripe, "read", same_second)
+    waits = [await watched(stack, link) for _ in range(16)]
+    found = [wait for wait in waits if wait is not None]
+    assert len(found) == 16
+    assert found[0] < 3
+    assert all(later > sooner * 1.2 for sooner, later in pairwise(found[:10]))
+    assert 2800 < found[-1] < 4400
 
 
 async def test_what_could_not_be_closed_is_closed_later(

@@ -3,11 +3,13 @@
 import json
 import re
 
+import msgspec
 import pytest
 from redis import Redis
 
 from linkgate.decision import Action, Decision
 from linkgate.detection import Authority, Evidence, Kind, Standing, conclude
+from linkgate.payments import Session, SessionState
 from linkgate.record import describe, reconsider
 from linkgate.signals import Signals
 from linkgate.store import keys
@@ -108,6 +110,21 @@ def visited(spring: Invoke, store: str, body: str, outcome: str = "") -> str:
     result = spring("links", "show", url)
     assert result.exit_code == 0, result.stderr
     return result.stdout.partition("\nvisit ")[2]
+
+
+@pytest.mark.parametrize(("state", "words"), [("open", "open until"), ("expired", "expired, made")])
+def test_only_an_open_session_is_open_until(
+    spring: Invoke, valkey_url: str, state: str, words: str
+) -> None:
+    url = spring("links", "create", "spring", "r-1001").stdout.strip()
+    link = json.loads(spring("links", "show", url, "--json").stdout)["id"]
+    session = Session("cs_1", "", SessionState(state), 1, int(AT), int(AT) + 10**9)
+    with Redis.from_url(valkey_url) as client:
+        client.hset(keys.sessions(link), "cs_1", msgspec.json.encode(session))
+        client.hset(keys.link(link), "campaign", "spring")
+    told = spring("links", "show", url).stdout
+    assert words in told
+    assert ("open until" in told) == (state == "open")
 
 
 def test_a_visit_is_shown_with_what_each_finding_points_to(spring: Invoke, valkey_url: str) -> None:

@@ -31,7 +31,7 @@ keys = ["0123456789abcdefghijklmnopqrstuvwxyz"]
 [stripe]
 api_key = "{key}"
 api_base = "{base}"
-timeout_seconds = 10
+timeout_seconds = 8
 """
 
 

@@ -226,7 +226,8 @@ async def _keep_to_mode(store: Store, config: Config) -> None:
     try:
         known = await store.keep_to(mode)
     except StoreUnavailable:
-        log.warning("the store is away: whether it belongs to %s mode is not known", mode)
+        log.warning("the store is away: whether it belongs to %s mode is asked first of all", mode)
+        store.insist_on(mode)
         return
     if known != mode:
         await store.close()

@@ -6,11 +6,12 @@ noun's part of the store. `Store` is what the rest of linkgate gets.
 
 from typing import Self
 
+from linkgate.errors import StoreUnavailable
 from linkgate.store import keys
 from linkgate.store.admission import Admission
 from linkgate.store.apikeys import ApiKeys
 from linkgate.store.campaigns import Campaigns
-from linkgate.store.connect import Connection
+from linkgate.store.connect import Client, Connection
 from linkgate.store.doubts import DoubtStore
 from linkgate.store.ledgers import Ledgers
 from linkgate.store.links import Links
@@ -18,6 +19,11 @@ from linkgate.store.memory import Memory
 from linkgate.store.recorder import Recorder
 
 DAY = 86_400
+
+
+async def _mode(client: Client, mode: str) -> str:
+    await client.set(keys.MODE, mode, nx=True)
+    return str(await client.get(keys.MODE))
 
 
 class Store:
@@ -69,8 +75,23 @@ class Store:
         Raises StoreUnavailable.
         """
         async with self.connection.guard() as client:
-            await client.set(keys.MODE, mode, nx=True)
-            return str(await client.get(keys.MODE))
+            return await _mode(client, mode)
+
+    def insist_on(self, mode: str) -> None:
+        """Have the store do nothing until it has answered that it belongs to a mode.
+
+        For one that was away when that was asked. In the other mode's, everything raises
+        StoreUnavailable.
+        """
+
+        async def check(client: Client) -> None:
+            known = await _mode(client, mode)
+            if known != mode:
+                raise StoreUnavailable(
+                    f"this store holds what {known} mode did, and stripe.api_key is a {mode} key"
+                )
+
+        self.connection.require(check)
 
     async def close(self) -> None:
         """Flush what is buffered, then let go of the connection, whatever the flush does."""

@@ -11,7 +11,7 @@ because redis-py's cluster pipelines can't be told to leave timeouts out.
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -80,6 +80,7 @@ class Connection:
         self._server = server
         self._together = Together(client) if isinstance(client, Redis) else None
         self._refresh: asyncio.Task[None] | None = None
+        self._required: Callable[[Client], Awaitable[None]] | None = None
 
     @classmethod
     async def open(cls, url: str, *, timeout: float = 2.0) -> Self:  # noqa: ASYNC109 - of the sockets
@@ -100,6 +101,10 @@ class Connection:
         server = EmbeddedServer(address.path)
         await server.start()
         return cls(Redis.from_pool(_embedded_pool(server, timeout)), server=server)
+
+    def require(self, check: Callable[[Client], Awaitable[None]]) -> None:
+        """Let nothing be carried out before `check` has passed once; it raises StoreUnavailable."""
+        self._required = check
 
     async def script(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes] = ()
@@ -131,6 +136,9 @@ class Connection:
     async def guard(self, what: str = "a command") -> AsyncIterator[Client]:
         """Lend the client for raw commands and pipelines; outages leave it as StoreUnavailable."""
         try:
+            if self._required is not None:
+                await self._required(self.client)
+                self._required = None
             yield self.client
         except redis_errors.MovedError as error:
             raise StoreUnavailable(

@@ -13,7 +13,7 @@ from linkgate.bookkeeping import Bookkeeper
 from linkgate.errors import ConfigError, StoreUnavailable
 from linkgate.gateway import Gateway
 from linkgate.payments import read_event
-from linkgate.store import keys
+from linkgate.store import Store, keys
 from linkgate.store.ledgers import Ledgers
 from linkgate.store.queue import Queue
 from linkgate.tokens import Link
@@ -341,17 +341,47 @@ async def test_messages_whose_couriers_could_not_be_woken_are_delivered_all_the_
     assert link.id in await waiting.ids()
 
 
-async def test_a_store_keeps_to_its_mode(stack: Stack, valkey_url: str) -> None:
-    live = config.parse(
+def live_on(store: str) -> config.Config:
+    return config.parse(
         {
             "server": {"public_url": "https://go.example.com"},
             "signing": {"keys": [SIGNING_KEY]},
-            "store": {"url": valkey_url},
+            "store": {"url": store},
             "stripe": {"api_key": "sk_live_" + "1" * 30, "webhook_secrets": [WEBHOOK_SECRET]},
         }
     )
+
+
+async def test_a_store_that_was_away_at_the_start_is_held_to_its_mode_later(
+    stack: Stack, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> str:
+        raise StoreUnavailable("not yet")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "keep_to", away)
+        live = await Gateway.open(live_on(valkey_url), background=False)
+        test = await Gateway.open(stack.settings, background=False)
+    link = stack.link()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="holds what test mode did"):
+            await live.store.connection.ping()
+        with pytest.raises(StoreUnavailable, match="holds what test mode did"):
+            await live.inbox.put("evt_1", "{}")
+        with pytest.raises(StoreUnavailable, match="holds what test mode did"):
+            await live.store.links.revoke(link.id, 1.0, link.expires_at)
+    assert await stack.gateway.inbox.ids() == []
+    assert await fields(stack, link) == {}
+    # Whoever it belongs to goes on.
+    assert await test.store.links.revoke(link.id, 1.0, link.expires_at)
+    assert await test.store.keep_to("test") == "test"
+    await live.close()
+    await test.close()
+
+
+async def test_a_store_keeps_to_its_mode(stack: Stack, valkey_url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        await Gateway.open(live, background=False)
+        await Gateway.open(live_on(valkey_url), background=False)
     [problem] = caught.value.problems
     assert problem.field == "stripe.api_key"
     assert "live key" in problem.message

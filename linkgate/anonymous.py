@@ -47,6 +47,13 @@ class Way:
         return link_id(self.campaign, f"{PREFIX}{self.price or _NO_PRICE}")
 
     @property
+    def path(self) -> str:
+        """Where it begins, below the gateway's own address."""
+        if self.price is None:
+            return f"/c/{self.campaign}"
+        return f"/checkout?price={self.price}&campaign={self.campaign}"
+
+    @property
     def cookie(self) -> str:
         """The name of the cookie that holds a browser's link of this way."""
         return COOKIE + self.id[4:12]
@@ -78,6 +85,11 @@ def shelf(link: Link) -> Link:
 def opens(campaign: "Campaign", price: str | None) -> bool:
     """Say whether a campaign lets people in without a link of theirs, to this price if given."""
     return campaign.public and (price is None or price in prices(campaign))
+
+
+def leads(campaign: "Campaign", price: str | None) -> bool:
+    """Say whether a way in leads anywhere now, and be it to a page that says "later"."""
+    return campaign.status != "ended" and opens(campaign, price)
 
 
 def prices(campaign: "Campaign") -> frozenset[str]:

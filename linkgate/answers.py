@@ -87,6 +87,7 @@ class Answer:
             retry_after=retry_after,
             crowded=crowded,
             left=left,
+            checkout=self.campaign is None or self.campaign.destination.is_checkout,
         )
 
     def done(self, state: SessionState, standing: str = "", *, more: bool = False) -> Page:

@@ -8,7 +8,7 @@ it needs is in a cookie of the browser that was sent there, not in the address.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
@@ -37,7 +37,7 @@ _COOKIES_READ: Final = 8
 _COOKIE_SECONDS: Final = 86_400
 
 #: For whoever has waited less than so long, the page renews itself after so long; all in seconds.
-_RENEWALS: Final = ((60, 3), (600, 10), (86_400, 60))
+_RENEWALS: Final = ((60, 3), (600, 15), (86_400, 60))
 _LAST_RENEWAL: Final = 600
 #: A payment whose money is on its way is known in days, not in seconds.
 _PENDING_RENEWAL: Final = 60
@@ -195,7 +195,7 @@ class Returning:
         newest = known.row.sessions[-1].state if known.row.sessions else None
         page = known.closed
         if not known.payable:
-            page = page_of(known.row.fields["done"], known.row.fields.get("standing", ""))
+            page = done_page(known.row)
         elif newest in DONE and (done := self._done(known)):
             return done
         elif shown and newest is SessionState.OPEN:
@@ -283,6 +283,12 @@ class Returning:
             if reading.link.id == link and not reading.decoy:
                 return reading.token
         return None
+
+
+def done_page(row: Row) -> str:
+    """Return the page that says what was paid by a link; empty if nothing was."""
+    done = row.fields.get("done")
+    return page_of(done, row.fields.get("standing", "")) if done else ""
 
 
 def telling(row: Row, *, payable: bool) -> Session | None:

@@ -29,8 +29,9 @@ from linkgate.errors import (
 )
 from linkgate.judging import Judge
 from linkgate.minting import Done, Mint, owes
-from linkgate.pages import Page, Pages
+from linkgate.pages import LAWS, Page, Pages
 from linkgate.record import describe, label
+from linkgate.returning import done_page
 from linkgate.signals import Signals
 from linkgate.store import Store
 from linkgate.store.entries import Entered, Visit
@@ -107,8 +108,8 @@ class Gate:
         now = self._clock()
         try:
             reading = self._tokens.read(text, now)
-        except ExpiredToken as error:
-            return await self._expired(error.campaign, gather())
+        except ExpiredToken:
+            return await self._expired(self._tokens.read_ignoring_expiry(text).link, gather())
         except (MalformedToken, BadSignature):
             return self._pages.simple("unknown", lang=self._lang(gather()))
         link = reading.link
@@ -253,10 +254,24 @@ class Gate:
     async def _is_known(self, link: Link) -> bool:
         return (await self._store.admission.standing(link.id, None)).known
 
-    async def _expired(self, slug: str, signals: Signals) -> Page:
-        campaign = self._store.campaigns.peek(slug)
+    async def _expired(self, link: Link, signals: Signals) -> Page:
+        """Answer a visit to a link that is past its time: what was paid by it outlasts it."""
+        if prefetching(signals):
+            return PREFETCH_REFUSED
+        campaign, row = self._store.campaigns.peek(link.campaign), None
+        try:
+            campaign = campaign or await self._store.campaigns.get(link.campaign)
+            row = await self._store.links.read(link.id)
+        except StoreUnavailable as error:
+            log.warning("an expired link may have been paid: %s", error)
+        way = anonymous.way_of(link)
+        page = done_page(row) if row else ""
+        if not page and campaign and way and anonymous.leads(campaign, way.price):
+            # Whoever came without a link needs no new one from anybody.
+            location = (b"location", way.path.encode("ascii"))
+            return Page(303, b"", (location, *LAWS, (b"content-length", b"0")))
         name = campaign.name if campaign else None
-        return self._pages.simple("expired", lang=self._lang(signals), campaign=name)
+        return self._pages.simple(page or "expired", lang=self._lang(signals), campaign=name)
 
     def _confirmation(
         self, text: str, signals: Signals, reading: Reading, now: float

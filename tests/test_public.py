@@ -335,6 +335,54 @@ async def test_a_campaign_that_pauses_says_so(stack: Stack) -> None:
         assert (page.status, "has paused this" in page.text) == (503, True)
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_link_that_has_expired_leads_back_to_its_way(
+    stack: Stack, browse: Browse, way: str
+) -> None:
+    campaign = await stack.campaign(public=True, policy="confirm")
+    price = PRICE if way != WAYS[0] else None
+    left_open = await stack.get(way)
+    stack.clock.offset += anonymous.LIFE_SECONDS + 3600
+    # Pressed the day after, or the link's own address opened again.
+    answers = [
+        await (await browse()).press(left_open),
+        await (await browse()).get(left_open.action),
+    ]
+    for answer in answers:
+        assert answer.status == 303
+        again = await (await browse()).get(answer.location)
+        assert is_interstitial(again)
+        assert again.action != left_open.action
+        assert anonymous.way_of(TOKENS.read(again.action[3:], stack.clock()).link) == (
+            anonymous.Way("spring", price)
+        )
+    assert await stack.sessions() == []
+    # Of a way that is closed, nobody is sent on.
+    closed = campaign.model_copy(update={"public": False})
+    await stack.gateway.store.campaigns.put(closed, replaces=campaign)
+    assert (await stack.get(left_open.action)).status == 410
+
+
+async def test_what_somebody_paid_by_a_way_they_are_told_after_its_link_expired(
+    stack: Stack,
+) -> None:
+    await stack.campaign(public=True)
+    await stack.get("/c/spring")
+    [session] = await stack.sessions()
+    link = stack.gateway.store.links
+    await pay(stack, session["id"])
+    row = await link.read(session["client_reference_id"])
+    assert row
+    token = TOKENS.issue(Link("spring", row.fields["recipient"], int(row.fields["expires_at"])))
+    stack.clock.offset += anonymous.LIFE_SECONDS + 3600
+    assert "already been paid" in (await stack.get(f"/l/{token}")).text
+
+
+async def test_nobody_without_a_link_is_sent_to_an_email_alone(stack: Stack) -> None:
+    unknown = await stack.get("/c/nowhere")
+    assert "the email or page where you found it" in unknown.text
+
+
 async def test_without_the_store_nobody_is_turned_away_and_nothing_is_minted(
     stack: Stack, browse: Browse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from linkgate import challenge, device
+from linkgate.errors import StoreUnavailable
 from linkgate.payments import SessionState
 from linkgate.tokens import Keyring, LinkTokens
 from tests.stack import BROWSER, BY_HAND, SCANNER, SIGNING_KEY, STRIPE_KEY, SUSPECT, Answer, Stack
@@ -294,6 +295,45 @@ async def test_a_tokens_expiry_follows_the_gateways_clock(stack: Stack) -> None:
     assert (await stack.get(path)).status == 303
     stack.clock.offset = 90_000
     assert (await stack.get(path)).status == 410
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "said"),
+    [
+        ("pay", 200, "This has already been paid"),
+        ("pay-later", 200, "Your payment is being confirmed"),
+        (None, 410, "This link has expired"),
+    ],
+)
+async def test_what_was_paid_outlasts_the_links_expiry(
+    stack: Stack, order: str | None, status: int, said: str
+) -> None:
+    await stack.campaign(policy="direct")
+    link = stack.link()
+    await stack.get(stack.path(link))
+    [session] = await stack.sessions()
+    if order:
+        await stack.control("POST", f"sessions/{session['id']}/{order}")
+        await stack.delivered()
+    stack.clock.offset = 90_000
+    for headers in (BROWSER, SCANNER):
+        page = await stack.get(stack.path(link), headers)
+        assert (page.status, said in page.text) == (status, True)
+    assert len(await stack.sessions()) == 1
+
+
+async def test_a_link_that_has_expired_says_so_without_the_store(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.campaign()
+    path = stack.path(stack.link())
+    stack.clock.offset = 90_000
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(stack.gateway.store.links, "read", away)
+    assert "This link has expired" in (await stack.get(path)).text
 
 
 async def test_a_decoy_never_mints_and_its_button_leads_on(stack: Stack) -> None:

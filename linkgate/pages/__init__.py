@@ -120,17 +120,19 @@ class Pages:
         retry_after: float,
         crowded: bool = False,
         left: float = 0.0,
+        checkout: bool = True,
     ) -> Page:
         """The destination can't mint now: the page tries again by itself, or by its button.
 
         `retry_after` is in seconds, rounded up and kept between 1 and 3600. `crowded` says that it
         is because of the many people who are here, and that each of them has a turn, in `left`
-        seconds if that is later: the page then says when that is, and keeps to it. Raises
-        `ValueError` if `action` or `challenge` isn't URL-safe.
+        seconds if that is later: the page then says when that is, and keeps to it. Without
+        `checkout` the destination is none, and the page speaks of none. Raises `ValueError` if
+        `action` or `challenge` isn't URL-safe.
         """
         seconds = min(max(math.ceil(retry_after), 1), _RETRY_LIMIT)
         turn = min(max(math.ceil(left), seconds), _TURN_LIMIT) if crowded else None
-        return self._busy(campaign, lang, seconds, turn).fill(action, challenge)
+        return self._busy(campaign, lang, seconds, turn, checkout).fill(action, challenge)
 
     def simple(
         self, name: str, *, lang: str, campaign: str | None = None, status: int | None = None
@@ -180,13 +182,17 @@ class Pages:
             lambda gaps: renderer.render("interstitial", language, campaign, {**words, **gaps}),
         )
 
-    def _render_busy(self, campaign: str, lang: str, seconds: int, turn: int | None) -> Blank:
+    def _render_busy(
+        self, campaign: str, lang: str, seconds: int, turn: int | None, checkout: bool
+    ) -> Blank:
         renderer = self._renderer
         language = renderer.speaking(lang)
         kind = "busy" if turn is None else "crowded"
+        # Only checkouts are crowded.
+        lead = "lead" if checkout or turn is not None else "lead_plain"
         words = {
             "heading": language.say(kind, "heading"),
-            "lead": renderer.say(language, kind, "lead"),
+            "lead": renderer.say(language, kind, lead),
             "wait": language.say(kind, "wait", time=language.waiting(turn or seconds)),
             # The script does the counting, so these go to it with their places still open.
             "auto": language.say(kind, "auto", time="{time}"),

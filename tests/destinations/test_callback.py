@@ -121,6 +121,10 @@ async def test_a_service_that_stumbles_is_asked_once_more_by_the_same_name(
     busy = await near.get(near.path(link))
     assert busy.status == 503
     assert "retry.js" in busy.text
+    # A sign-in, say, costs nothing.
+    assert "The way on to" in busy.text
+    assert "checkout" not in busy.text
+    assert "charged" not in busy.text
     service.answers = [says(url=THERE)]
     assert (await near.press(busy)).location == THERE
     # Its answers may hold a login, and its address a key.

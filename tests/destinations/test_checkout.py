@@ -390,6 +390,7 @@ async def test_a_check_that_fails_sells_no_second_one(stack: Stack) -> None:
     busy = await stack.get(stack.path(link))
     assert busy.status == 503
     assert "retry.js" in busy.text
+    assert "The checkout at" in busy.text
     await stack.control("DELETE", "faults")
     assert (await stack.press(busy)).location == portals(stack)[0]["url"]
     # A key that may not ask is the operator's to mend.

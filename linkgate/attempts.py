@@ -300,7 +300,7 @@ class Attempts:
                     link,
                     entry.private or {},
                     attempt=entry.attempt,
-                    attempt_at=entry.attempt_at,
+                    attempt_at=entry.attempt_at + entry.ahead,
                 )
             except Exception as error:
                 message = f"the campaign's parameters can't be put together: {error!r}"

@@ -160,9 +160,10 @@ class Bookkeeper:
         slug = heard.fields.get("campaign", "")
         for text in heard.todo.values():
             await self._do(link_id, slug, Todo.read(text))
+        campaign = await self.store.campaigns.get(slug) if slug else None
         if not watched:  # or it would come back at once, however long it means to wait
-            campaign = await self.store.campaigns.get(slug) if slug else None
             await self._look_after(link_id, campaign, heard.after)
+        await self._warn(link_id, campaign, heard)
         await self.outbox.wake(link_id, self.teller.types)
         await self.store.ledgers.finish(link_id, heard.todo)
 
@@ -174,6 +175,29 @@ class Bookkeeper:
             await self.store.ledgers.count(slug, what, counters)
         if slug and todo.remind:
             await self.reminders.consider(link_id, slug)
+
+    async def _warn(self, link_id: str, campaign: Campaign | None, heard: Heard) -> None:
+        """Tell the operator of a payment more than the campaign allows: it has to be given back."""
+        limit = campaign.payments_allowed if campaign else None
+        if campaign is None or limit is None:
+            return
+        then, made = (
+            payments_made(ledger, renewable=campaign.renewable)
+            for ledger in (heard.before, heard.after)
+        )
+        # Nothing has changed where only what others left undone is done.
+        if made <= limit or (made <= then and heard.before != heard.after):
+            return
+        log.error(
+            "link %s was paid %d times, and campaign %s allows %d: a payment has to be refunded",
+            link_id,
+            made,
+            campaign.slug,
+            limit,
+        )
+        await self.store.ledgers.count(
+            campaign.slug, f"{link_id}~beyond~{made}", {"payments.beyond_limit": 1}
+        )
 
     async def _look_after(self, link_id: str, campaign: Campaign | None, after: Ledger) -> None:
         """Have the link looked at if something is left to do about it at Stripe."""

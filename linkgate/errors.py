@@ -92,10 +92,19 @@ class DestinationBusy(LinkgateError):
 class DestinationMisconfigured(LinkgateError):
     """The destination refuses what the campaign asks for; only the operator can mend it.
 
-    `settled` says that nothing was minted for certain; `param` names what was refused, if known.
+    `settled` says that nothing was minted for certain; `param` names what was refused, if known;
+    `at` is the destination's clock, in Unix seconds, if it told.
     """
 
-    def __init__(self, message: str, *, settled: bool = False, param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        settled: bool = False,
+        param: str | None = None,
+        at: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.settled = settled
         self.param = param
+        self.at = at

@@ -128,10 +128,17 @@ class Mint:
             except DestinationMisconfigured as error:
                 # What Stripe refuses about this one person (a customer who is gone, an address it
                 # can't read) must not lock them out: they can pay without it.
-                if claim.bare or error.param not in _OF_THE_PERSON or not error.settled:
+                if not error.settled:
                     raise
-                log.warning("link %s: minting without %s: %s", link.id, error.param, error)
-                link, claim = replace(link, customer=None), replace(claim, bare=True)
+                if error.param == "expires_at" and error.at and claim.ahead is None:
+                    # Reckoned by the store's clock, and its limits are Stripe's: by that one, then.
+                    log.warning("link %s: Stripe's clock differs: %s", link.id, error)
+                    claim = replace(claim, ahead=error.at - entry.now)
+                elif not claim.bare and error.param in _OF_THE_PERSON:
+                    log.warning("link %s: minting without %s: %s", link.id, error.param, error)
+                    link, claim = replace(link, customer=None), replace(claim, bare=True)
+                else:
+                    raise
             entry = await self._store.links.enter(link, None, claim)
             await self._note_reuse(link, visit, entry)
 
@@ -191,6 +198,7 @@ class Mint:
         if claim.bare and entry.private:
             metadata = {"metadata": entry.private.get("metadata")}
             entry = replace(entry, private=metadata)
+        entry = replace(entry, ahead=claim.ahead or 0.0)
         return await self._shielded(destination, campaign, link, visit, entry, deadline)
 
     async def _mend(

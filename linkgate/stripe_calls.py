@@ -209,8 +209,19 @@ def _translated(error: Exception) -> Exception:
     param = getattr(error, "param", None)
     if error.http_status == 404 and error.code == "resource_missing":
         return Gone(_words(error), param=param)
-    hint = "; is this machine's clock right?" if param == "expires_at" else ""
-    return DestinationMisconfigured(_words(error) + hint, settled=True, param=param)
+    hint = "; is the store's clock right?" if param == "expires_at" else ""
+    return DestinationMisconfigured(
+        _words(error) + hint, settled=True, param=param, at=_date(error.headers or {})
+    )
+
+
+def _date(headers: Mapping[str, str]) -> float | None:
+    """Return Stripe's clock when it answered, in Unix seconds."""
+    said = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        return parsedate_to_datetime(said).timestamp()
+    except ValueError:
+        return None
 
 
 def _words(error: Exception) -> str:

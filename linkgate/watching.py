@@ -6,7 +6,7 @@ what a payment has made superfluous is closed.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,6 +38,12 @@ PENDING_DAYS = 30
 UNSURE_SECONDS = 2.0
 LONGEST_UNSURE_SECONDS = 3600.0
 ASKING_SECONDS = 15.0
+#: While a paid link's recovery page can still be opened, how often its sessions are looked for: by
+#: the customer, or among all the sessions of the account's last day.
+STRAYS_SECONDS = 600.0
+STRAYS_OF_ALL_SECONDS = 3600.0
+#: A session lives a day at most; an hour for clocks.
+SESSION_SECONDS = 25 * 3600
 LONGEST_PAUSE_SECONDS = 900.0
 
 #: An item's body that asks for more than what is due: somebody waits for a payment to be known.
@@ -54,6 +60,16 @@ class Told(Protocol):
     async def find_session(
         self, link: str, attempt: int, since: int, until: int, deadline: Deadline
     ) -> Session | None: ...
+
+    def open_sessions(
+        self,
+        link: str,
+        customer: str | None,
+        since: int,
+        deadline: Deadline,
+        *,
+        done_too: bool = False,
+    ) -> AsyncIterator[Session]: ...
 
 
 class Hears(Protocol):
@@ -132,6 +148,7 @@ class Watch:
         drifted = await self._settle_attempt(name, row, dry_run=dry_run)
         for object_id, account in self._doubtful(row, at_once=at_once):
             drifted += await self._ask(name, row, object_id, account, dry_run=dry_run)
+        drifted += await self._find_strays(name, row, at_once=at_once, dry_run=dry_run)
         if drifted and not dry_run:
             row = await self._store.links.read(name) or row
         if not dry_run:
@@ -163,6 +180,36 @@ class Watch:
             log.warning("link %s: %s was made by a visit that came to no end", name, found.id)
             await self._books.hear_known(name, (found,), watched=True)
         return 1
+
+    async def _find_strays(self, name: str, row: Row, *, at_once: bool, dry_run: bool) -> int:
+        """Find the sessions that Stripe's recovery page has made: no event tells of an open one.
+
+        A visit finds them as well; a link that is done has none that would look.
+        """
+        if not self._recoverable(row) or not (at_once or row.fields.get("done")):
+            return 0
+        found = 0
+        try:
+            async for session in self._stripe.open_sessions(
+                name,
+                row.fields.get("customer") or None,
+                int(self._clock()) - SESSION_SECONDS,
+                Deadline.after(ASKING_SECONDS),
+                done_too=at_once,
+            ):
+                if session.id in row.ledger.sessions:
+                    continue
+                found += 1
+                if not dry_run:
+                    log.warning("link %s: %s was made by a recovery page", name, session.id)
+                    await self._books.hear_known(name, (session,), watched=True)
+        except (DestinationBusy, DestinationMisconfigured, SpentKey, Gone) as error:
+            # The rest of what the link needs is done all the same; this is done again soon.
+            log.warning("link %s: not all recovered sessions found: %s", name, error)
+        return found
+
+    def _recoverable(self, row: Row) -> bool:
+        return int(row.fields.get("recovery_until") or 0) > self._clock()
 
     def _doubtful(self, row: Row, *, at_once: bool) -> list[tuple[str, str | None]]:
         """Return what Stripe has to be asked about: (id, account)."""
@@ -237,6 +284,9 @@ class Watch:
     def _next(self, row: Row) -> float | None:
         now = self._clock()
         times: list[float] = []
+        if row.fields.get("done") and self._recoverable(row):
+            customer = row.fields.get("customer")
+            times.append(now + (STRAYS_SECONDS if customer else STRAYS_OF_ALL_SECONDS))
         if row.fields.get("attempt_open") == "1" and self._leased(row):
             times.append(now + ATTEMPT_SECONDS)
         for session in row.sessions:

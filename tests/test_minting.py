@@ -507,11 +507,5 @@ async def test_stripes_clock_may_differ_a_little(stack: Stack, skew: int) -> Non
     await stack.campaign(policy="direct")
     await stack.control("POST", "clock", {"offset": skew})
     answer = await stack.get(stack.path(stack.link()))
-    if abs(skew) < CLOCK_MARGIN_SECONDS:
-        assert answer.status == 303
-        return
-    # Nobody can mint with such a clock, and the operator is told where to look.
-    assert answer.status == 503
-    trouble = await stack.gateway.store.campaigns.trouble("spring")
-    assert trouble
-    assert "clock" in trouble["message"]
+    assert answer.status == 303
+    assert await stack.gateway.store.campaigns.trouble("spring") is None

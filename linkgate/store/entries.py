@@ -69,6 +69,8 @@ class Claim:
     renewable: bool = False
     #: Whether the person wants to pay once more though a payment is on its way.
     once_more: bool = False
+    #: How far Stripe's clock was found to be ahead of the store's, in seconds.
+    ahead: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Entry:
     standing: str = ""
     #: Whether the link may be paid once more, though a payment is on its way.
     more: bool = False
+    #: How far Stripe's clock is known to be ahead of `now`, in seconds: of the claim.
+    ahead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,8 @@ class NewLink(Model):
     )
     email: Annotated[str, AfterValidator(_email)] | None = Field(
         default=None,
-        description="The address to fill in at Stripe, to send reminders to, and to tell a callback "
-        "service; kept by linkgate until the link is gone, and never part of the link",
+        description="The address to fill in at Stripe, to send reminders to, and to tell a "
+        "callback service; kept by linkgate until the link is gone, and never part of the link",
     )
     expires_at: Instant | None = Field(
         default=None,

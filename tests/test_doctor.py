@@ -224,6 +224,20 @@ class TestStore:
         assert the(findings, "is Valkey")
         assert the(findings, "append-only file")
 
+    @pytest.mark.parametrize(
+        ("skew", "level", "words"),
+        [
+            (0, Level.OK, "this machine's time"),
+            (120, Level.WARNING, "behind"),
+            (-4000, Level.PROBLEM, "ahead of"),
+        ],
+    )
+    async def test_its_clock_is_compared(
+        self, kept: str, skew: int, level: Level, words: str
+    ) -> None:
+        findings = await examine_store(kept, clock=lambda: time.time() + skew)
+        assert the(findings, words).level is level
+
     async def test_the_probe_leaves_nothing_behind(self, kept: str) -> None:
         await examine_store(kept)
         with closing(Redis.from_url(kept)) as client:

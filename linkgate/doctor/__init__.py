@@ -25,7 +25,7 @@ async def examine(config: Config, *, clock: Callable[[], float] = time.time) -> 
     Takes some ten seconds where nothing answers, and raises nothing that is about the setup.
     """
     store, stripe, reach = await asyncio.gather(
-        examine_store(config.store.url, sends_mail=config.mail.host is not None),
+        examine_store(config.store.url, sends_mail=config.mail.host is not None, clock=clock),
         examine_stripe(config, clock),
         examine_reach(config),
     )

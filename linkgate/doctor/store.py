@@ -1,6 +1,7 @@
 """Whether the store answers, keeps what it is told, and never drops what is still needed."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from linkgate.campaigns import Status
 from linkgate.doctor.finding import Finding, Level
+from linkgate.doctor.stripe_account import SKEW_PROBLEM_SECONDS, SKEW_WARNING_SECONDS
 from linkgate.errors import ConfigError, StoreUnavailable
 from linkgate.store.campaigns import Campaigns
 from linkgate.store.connect import Connection, Script
@@ -28,21 +30,30 @@ _PROBE = Script(
     "redis.call('SET', KEYS[1], ARGV[1], 'EX', 10) return redis.call('GET', KEYS[1])",
 )
 _PROBE_KEY = "lg:{doctor}:probe"
+_TIME = Script("the doctor's look at the clock", "return redis.call('TIME')")
 
 _finding = partial(Finding, "store")
 
 
-async def examine_store(url: str, *, sends_mail: bool = False) -> list[Finding]:
+async def examine_store(
+    url: str, *, sends_mail: bool = False, clock: Callable[[], float] = time.time
+) -> list[Finding]:
     """Open the store (the embedded one is started if need be), look at it, and close it again.
 
-    `sends_mail` says whether there is a mail server for the reminders that its campaigns want.
+    `sends_mail` says whether there is a mail server for the reminders that its campaigns want;
+    `clock` gives Unix seconds.
     """
     try:
         connection = await Connection.open(url)
     except (ConfigError, StoreUnavailable) as error:
         return [_finding(Level.PROBLEM, str(error), "check store.url")]
     try:
-        found = [await _speed(connection), await _writes(connection), *await _servers(connection)]
+        found = [
+            await _speed(connection),
+            await _writes(connection),
+            *await _clock(connection, clock),
+            *await _servers(connection),
+        ]
         return found if sends_mail else [*found, *await _reminders(connection)]
     except StoreUnavailable as error:
         mend = "start it, or check store.url, the network between and the store's password"
@@ -75,6 +86,22 @@ async def _writes(connection: Connection) -> Finding:
             Level.PROBLEM, "what is written can't be read back", "check the store's log"
         )
     return _finding(Level.OK, "can be written, and runs scripts")
+
+
+async def _clock(connection: Connection, clock: Callable[[], float]) -> list[Finding]:
+    """Compare the store's clock with this machine's, as the one of Stripe is compared."""
+    before = clock()
+    try:
+        seconds, micros = await connection.script(_TIME, [_PROBE_KEY], [])
+    except ResponseError:
+        return []  # that scripts can't be run is told already
+    ahead = int(seconds) + int(micros) / 1e6 - (before + clock()) / 2
+    if abs(ahead) <= SKEW_WARNING_SECONDS:
+        return [_finding(Level.OK, "has this machine's time")]
+    side = "ahead of" if ahead > 0 else "behind"
+    level = Level.WARNING if abs(ahead) <= SKEW_PROBLEM_SECONDS else Level.PROBLEM
+    message = f"its clock is {abs(ahead):.0f} s {side} this machine's; sessions end by the store's"
+    return [_finding(level, message, "let NTP set both clocks (systemd-timesyncd or chrony)")]
 
 
 async def _reminders(connection: Connection) -> list[Finding]:

@@ -17,7 +17,7 @@ from linkgate.tokens import Link
 from tests.bars.killing import Town, compare, hurry, town, waiting
 from tests.stack import PRICE
 
-KILLS = int(os.environ.get("LINKGATE_KILLS", "6"))
+KILLS = int(os.environ.get("LINKGATE_KILLS", "4"))
 WAIT = bool(os.environ.get("LINKGATE_KILLS_WAIT"))
 #: Enough to be paid, and few enough to be opened again and again.
 LINKS = 12 + KILLS

@@ -128,7 +128,9 @@ async def test_a_machines_visit_costs_the_store_nothing_and_a_persons_two_calls(
     run, calls = store.connection.script, []
 
     async def counted(script: Any, *args: Any) -> Any:
-        calls.append(script.name)
+        # What looks for work in the background asks now and then, whoever comes.
+        if script.name not in {"take a lease", "move on the mark", "take from a queue"}:
+            calls.append(script.name)
         return await run(script, *args)
 
     monkeypatch.setattr(store.connection, "script", counted)

@@ -119,12 +119,14 @@ class Town:
             for deed in deeds:
                 perform(self.sandbox.world, session, deed, Deed())
 
-    async def kill(self, chance: random.Random) -> bool:
-        """Kill one process, if enough of them are alive for life to go on meanwhile."""
-        pids = [pid for gateway in self.gateways for pid in gateway.pids()]
-        if len(pids) < 3:
-            return False
+    async def kill(self, chance: random.Random) -> None:
+        """Kill one process, in the midst of life: when some more people have been let in."""
+        enough = self.let_in + chance.randint(2, 8)
+        while self.let_in < enough or len(self._serving()) < 2:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(chance.random() * 0.5)
         mains = [gateway.process.pid for gateway in self.gateways if gateway.process]
+        pids = [pid for gateway in self.gateways for pid in gateway.pids()]
         store = self.store_pid()
         kinds = {
             "gateway": [pid for pid in pids if pid in mains],
@@ -135,7 +137,11 @@ class Town:
         with contextlib.suppress(ProcessLookupError):
             os.kill(chance.choice(kinds[kind]), signal.SIGKILL)
             self.killed[kind] += 1
-        return True
+
+    def _serving(self) -> list[int]:
+        # The first gateway's own process only looks after its workers.
+        found = [list(gateway.pids()) for gateway in self.gateways]
+        return found[0][1:] + found[1]
 
     async def tend(self) -> None:
         """Start again what was killed, as a supervisor does."""

@@ -39,7 +39,6 @@ async def test_whatever_is_killed_nothing_is_lost(tmp_path: Path) -> None:
                 for _ in range(12)
             ]
             while made.killed.total() < KILLS:
-                await asyncio.sleep(chance.uniform(0.1, 0.9))
                 await made.kill(chance)
             await asyncio.sleep(1.0)
             over.set()

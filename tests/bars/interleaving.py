@@ -29,7 +29,7 @@ from tests.bars.virtual import VirtualLoop, run
 from tests.stack import PRICE
 
 #: What a step lets pass afterwards, in seconds: from nothing to beyond a session's end.
-PAUSES = (0, 0, 0, 0.001, 0.01, 0.1, 0.5, 3, 20, 70, 130, 400, 1900)
+PAUSES = (0, 0, 0, 0.001, 0.01, 0.1, 0.5, 3, 17, 20, 70, 130, 400, 1900)
 DAY = 86_400.0
 #: Where processes end, by the names of scripts and of requests to Stripe.
 STEPS = (
@@ -236,7 +236,10 @@ class Interleaving:
         process = self.one()
         life = process.life
         life.fate, life.after = self.chance.choice(STEPS), self.chance.random() < 0.5
-        self.say(f"a process ends {'after' if life.after else 'before'} {life.fate}")
+        # Longer than a lease: others take over, and then it is back.
+        life.still = self.chance.choice((0.0, 0.0, self.chance.uniform(16, 50)))
+        how = f"stands still for {life.still:.0f} s" if life.still else "ends"
+        self.say(f"a process {how} {'after' if life.after else 'before'} {life.fate}")
         if self.chance.random() < 0.6:
             self.begin(self._visit(process))
         else:

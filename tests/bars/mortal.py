@@ -48,11 +48,15 @@ class Weather:
 
 @dataclass
 class Life:
-    """A process's: at which kind of call it ends, and whether that call is carried out."""
+    """A process's: at which kind of call it ends, and whether that call is carried out.
+
+    Or for how long it stands still there, in seconds, before it goes on as if nothing had been.
+    """
 
     weather: Weather
     fate: str = ""
     after: bool = False
+    still: float = 0.0
     dead: bool = False
     #: At which call it died.
     died_at: str = ""
@@ -60,18 +64,23 @@ class Life:
     async def before(self, what: str) -> None:
         await self.weather.delay()
         if not self.dead and not self.after:
-            self._meet(what)
+            await self._meet(what)
         self._go_on()
 
     async def behind(self, what: str) -> None:
         if not self.dead and self.after:
-            self._meet(what)
+            await self._meet(what)
         self._go_on()
         await self.weather.delay()
         self._go_on()
 
-    def _meet(self, what: str) -> None:
-        if self.fate and what.startswith(self.fate):
+    async def _meet(self, what: str) -> None:
+        if not self.fate or not what.startswith(self.fate):
+            return
+        if self.still:
+            self.fate, seconds = "", self.still
+            await asyncio.sleep(seconds)
+        else:
             self.dead = True
             self.died_at = f"{'after' if self.after else 'before'} {what}"
 

@@ -7,7 +7,7 @@ that finding out what became of it and making it are the same call to Stripe.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from linkgate import anonymous
@@ -15,6 +15,7 @@ from linkgate.campaigns import Campaign
 from linkgate.destinations.base import Attempt, Deadline, Going, Instead, InTurn
 from linkgate.errors import DestinationBusy, DestinationMisconfigured, StoreUnavailable
 from linkgate.payments import DONE, Session, SessionState, advance
+from linkgate.results import Done, Led, Minted, Result, TakenBack, Told
 from linkgate.store import Store
 from linkgate.store.budget import Budget, Turn
 from linkgate.store.entries import Entry, Left, Settled, Visit
@@ -31,55 +32,6 @@ TURN_SHARE = 0.4
 LOOK_AFTER_MS = 90_000
 #: The longest that a person waits for their turn without being told.
 PATIENCE_SECONDS = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Minted:
-    """The person goes to this session."""
-
-    session: Session
-    fresh: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Led:
-    """The person goes to this address, which is no session of ours."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The person is shown the page of this name."""
-
-    page: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """There is nothing left to pay by this link.
-
-    `state` is paid, complete or pending; or failed, where a subscription lives all the same.
-    """
-
-    state: SessionState
-    #: What there is to say besides; see `payments.Summary`.
-    standing: str = ""
-    #: Whether the link may be paid once more, though a payment is on its way.
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """The operator has revoked the link."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakenBack:
-    """While it minted, the visit turned out not to be a person's: it goes nowhere."""
-
-
-Result = Minted | Led | Told | Done | Revoked | TakenBack
 
 
 class Books(Protocol):

@@ -10,22 +10,12 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
-from linkgate.attempts import (
-    Attempts,
-    Books,
-    Done,
-    Led,
-    Minted,
-    Result,
-    Revoked,
-    TakenBack,
-    Told,
-    payer_of,
-)
+from linkgate.attempts import Attempts, Books, payer_of
 from linkgate.campaigns import Campaign
 from linkgate.destinations.base import Deadline, Going, Instead, InTurn, PerVisit
 from linkgate.errors import DestinationBusy, DestinationMisconfigured
 from linkgate.payments import OWING, Session, SessionState
+from linkgate.results import Done, Led, Minted, Result, Revoked, TakenBack, Told
 from linkgate.store import DAY, Store
 from linkgate.store.budget import Budget
 from linkgate.store.entries import Claim, Entered, Entry, Visit

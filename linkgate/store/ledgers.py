@@ -70,7 +70,7 @@ return 1
 )
 
 #: What is left to be done about a change is kept in fields of the link that begin so.
-_TODO = "todo:"
+_LEFT_TO_DO = "todo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Ledgers:
             if after == found.ledger and (found.again or not event):
                 return Heard(found.ledger, after, about, left, found.again)
             written = write(found.ledger, after, about)
-            mine = f"{_TODO}{event or secrets.token_hex(8)}"
+            mine = f"{_LEFT_TO_DO}{event or secrets.token_hex(8)}"
             fresh = {**_missing(found.fields, about), mine: written.todo}
             said = await self._write(name, event, found, after, fresh, written.lines, keep_until)
             if said == "applied":
@@ -274,7 +274,7 @@ class _Found:
 
 
 def _todo(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in fields.items() if name.startswith(_TODO)}
+    return {name: text for name, text in fields.items() if name.startswith(_LEFT_TO_DO)}
 
 
 def _missing(known: Mapping[str, str], about: Mapping[str, str]) -> dict[str, str]:

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 SOON_MS = 200
 #: When a link is looked at after a change that its process may have died at.
 LATER_MS = 60_000
+#: How long what goes on in the background is waited for; the watch does what is left.
+SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ class Bookkeeper:
 
     async def settled(self) -> None:
         """Wait until what goes on in the background has ended."""
-        while self.under_way:
-            await asyncio.wait(self.under_way)
+        if self.under_way:
+            await asyncio.wait(self.under_way, timeout=SETTLE_SECONDS)
 
     async def _quietly(self, link_id: str, heard: Heard) -> None:
         try:
